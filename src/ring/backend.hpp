@@ -35,7 +35,8 @@ struct descriptor {
 enum class opcode : std::uint8_t {
     accept,   // multishot; each completion's result is a new fd (not yet attached), non-blocking
     connect,  // `address`
-    recv,     // into `memory`, or into a buffer of `buffer_group` (then multishot is allowed)
+    recv,     // into `memory`; or into a buffer of `buffer_group`: then multishot is allowed, and
+              // one-shot takes at most memory.size() bytes (0: the whole buffer; no pointer)
     send,     // gathers `vectors`; may be short; never raises SIGPIPE
     poll,     // `poll_events` (poll(2) bits); the result is the mask; edges, not levels
 };

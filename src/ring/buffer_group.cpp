@@ -14,11 +14,17 @@ bytes_view buffer::bytes() const noexcept {
 
 void buffer::reset() noexcept {
     if (group_ == nullptr) return;
-    std::exchange(group_, nullptr)->give_back(id_);
+    std::exchange(group_, nullptr)->drop_share(id_);
+}
+
+buffer buffer::share() const noexcept {
+    if (group_ == nullptr) return {};
+    group_->shares_[id_] += 1;
+    return buffer{*group_, id_, size_};
 }
 
 buffer_group::buffer_group(io_context& io, std::uint32_t count, std::uint32_t size)
-    : io_{io}, count_{count}, size_{size} {
+    : io_{io}, count_{count}, size_{size}, shares_(count) {
     if (io.free_groups_.empty()) io.free_groups_.push_back(io.next_group_++);
     id_ = io.free_groups_.back();
     io.free_groups_.pop_back();
@@ -40,14 +46,17 @@ buffer_group::~buffer_group() {
 }
 
 buffer buffer_group::take(std::uint16_t id, std::uint32_t size) noexcept {
-    TU_ASSERT(id < count_ && size <= size_);
+    TU_ASSERT(id < count_ && size <= size_ && shares_[id] == 0);
+    shares_[id] = 1;
     lent_ += 1;
     io_.lent_buffers_ += 1;
     return buffer{*this, id, size};
 }
 
-void buffer_group::give_back(std::uint16_t id) noexcept {
-    TU_ASSERT(lent_ > 0);
+void buffer_group::drop_share(std::uint16_t id) noexcept {
+    TU_ASSERT(shares_[id] > 0);
+    shares_[id] -= 1;
+    if (shares_[id] != 0) return;
     lent_ -= 1;
     io_.lent_buffers_ -= 1;
     io_.kernel().provide_buffer(id_, id);

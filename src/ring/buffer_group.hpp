@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "coro/event.hpp"
@@ -13,8 +14,8 @@ namespace tunnel_uring {
 class buffer_group;
 class io_context;
 
-// One buffer with received bytes. Going out of scope gives it back to the kernel: keep it until the
-// last operation that reads it has completed.
+// A share in one buffer with received bytes. When the last share is gone the kernel gets the buffer
+// back: keep one until the last operation that reads it has completed.
 class buffer {
   public:
     buffer() noexcept = default;
@@ -37,6 +38,7 @@ class buffer {
     std::size_t size() const noexcept { return group_ == nullptr ? 0 : size_; }
     bytes_view bytes() const noexcept;
     void reset() noexcept;
+    buffer share() const noexcept;
 
   private:
     buffer_group* group_ = nullptr;
@@ -64,7 +66,7 @@ class buffer_group {
 
   private:
     friend class buffer;
-    void give_back(std::uint16_t id) noexcept;
+    void drop_share(std::uint16_t id) noexcept;
 
     io_context& io_;
     std::uint16_t id_;
@@ -72,6 +74,7 @@ class buffer_group {
     std::uint32_t size_;
     std::uint32_t lent_ = 0;
     bytes_span memory_;
+    std::vector<std::uint32_t> shares_;  // By buffer.
     event came_home_;
 };
 

@@ -77,9 +77,11 @@ class io_context {
         what.memory = memory;
         return count_op{*this, what, token};
     }
-    // Into a buffer of `group`, chosen when bytes arrive.
-    buffer_op receive(const descriptor& target, buffer_group& group, cancel_token token) {
+    // Into a buffer of `group`, chosen when bytes arrive; at most `limit` bytes (0: what it holds).
+    buffer_op receive(const descriptor& target, buffer_group& group, std::size_t limit,
+                      cancel_token token) {
         request what;
+        what.memory = {static_cast<std::byte*>(nullptr), limit};
         what.code = opcode::recv;
         what.target = target;
         what.buffer_group = group.id();

@@ -242,7 +242,7 @@ class uring_backend final : public backend {
             return;
         }
         if (what.multishot) io_uring_prep_recv_multishot(&sqe, slot, nullptr, 0, 0);
-        else io_uring_prep_recv(&sqe, slot, nullptr, 0, 0);
+        else io_uring_prep_recv(&sqe, slot, nullptr, what.memory.size(), 0);
         sqe.flags |= IOSQE_BUFFER_SELECT;
         sqe.buf_group = what.buffer_group;
     }
