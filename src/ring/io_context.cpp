@@ -35,21 +35,35 @@ void io_context::run(task<void> main) {
     const run_queue::entered here{queue_};
     nursery root;
     root.start(std::move(main));
-    while (root.running() != 0 || live_operations_ != 0 || !queue_.empty())
-        turn(time_point::max());
+    for (;;) {
+        resume_ready();
+        if (root.running() == 0 && live_operations_ == 0 && queue_.empty()) return;
+        collect(time_point::max());
+    }
 }
 
 bool io_context::turn(time_point limit) {
+    const bool resumed = resume_ready();
+    return collect(limit) || resumed;
+}
+
+bool io_context::resume_ready() {
+    bool resumed = false;
+    for (int batch = 0; batch < batches_per_turn && !queue_.empty(); ++batch) {
+        queue_.run_batch();
+        resumed = true;
+    }
+    return resumed;
+}
+
+bool io_context::collect(time_point limit) {
     counters_.turns += 1;
-    std::size_t resumed = 0;
-    for (int batch = 0; batch < batches_per_turn && !queue_.empty(); ++batch)
-        resumed += queue_.run_batch();
     const time_point wake = queue_.empty() ? std::min(limit, timers_.next()) : time_point::min();
     const std::size_t count = kernel_->wait(wake, batch_);
     now_ = kernel_->now();
     for (std::size_t i = 0; i < count; ++i) dispatch(batch_[i]);
     timers_.advance(now_);
-    return resumed != 0 || count != 0 || !queue_.empty();
+    return count != 0 || !queue_.empty();
 }
 
 std::uint64_t io_context::enter(op& owner, const descriptor& target) {

@@ -145,6 +145,8 @@ class io_context {
         bool open = false;
     };
 
+    bool resume_ready();
+    bool collect(time_point limit);
     std::uint64_t enter(op& owner, const descriptor& target);
     void dispatch(const completion& what) noexcept;
     descriptor open_slot(int fd, std::uint32_t slot);
