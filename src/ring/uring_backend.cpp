@@ -14,6 +14,7 @@
 
 #include "base/check.hpp"
 #include "ring/backend.hpp"
+#include "ring/uring_setup.hpp"
 
 namespace tunnel_uring {
 
@@ -32,30 +33,6 @@ result<std::size_t> check_count(ssize_t returned) {
     return static_cast<std::size_t>(returned);
 }
 
-std::string setup_sentence(int code) {
-    utsname system{};
-    uname(&system);
-    const std::string kernel = std::string{"Linux "} + system.release;
-    switch (code) {
-        case EPERM:
-            return "io_uring is denied on " + kernel +
-                   ": either the sysctl kernel.io_uring_disabled is not 0 (set it to 0), or a "
-                   "container's seccomp profile forbids io_uring_setup (allow it, e.g. docker run "
-                   "--security-opt seccomp=unconfined)";
-        case ENOSYS:
-            return kernel + " has no io_uring: Linux 6.1 or newer is needed";
-        case ENOMEM:
-            return "io_uring has no memory for its rings on " + kernel +
-                   ": raise RLIMIT_MEMLOCK (ulimit -l) or lower io_uring.entries";
-        case EMFILE:
-            return "io_uring finds no free descriptor: raise RLIMIT_NOFILE (ulimit -n)";
-        case EINVAL:
-            return kernel + " is too old: Linux 6.1 or newer is needed";
-        default:
-            return "io_uring cannot start on " + kernel + ": " + std::strerror(code);
-    }
-}
-
 class uring_backend final : public backend {
   public:
     ~uring_backend() override { io_uring_queue_exit(&ring_); }
@@ -69,7 +46,7 @@ class uring_backend final : public backend {
         const int code = io_uring_queue_init_params(limits.entries, &made->ring_, &params);
         if (code < 0) {
             made->ring_.ring_fd = -1;
-            return error{-code, setup_sentence(-code)};
+            return error{-code, ring_setup_sentence(-code)};
         }
         // Saves a file look-up per system call; without it everything works as well.
         io_uring_register_ring_fd(&made->ring_);
@@ -78,7 +55,7 @@ class uring_backend final : public backend {
         made->files_ = static_cast<std::uint32_t>(
             std::min<rlim_t>(limits.files, open_files.rlim_cur));
         const int files = io_uring_register_files_sparse(&made->ring_, made->files_);
-        if (files < 0) return error{-files, setup_sentence(-files)};
+        if (files < 0) return error{-files, ring_setup_sentence(-files)};
         return std::unique_ptr<backend>{std::move(made)};
     }
 
@@ -342,6 +319,30 @@ result<void> uring_backend::set_option(int fd, socket_option option, int value) 
 }
 
 }  // namespace
+
+std::string ring_setup_sentence(int code) {
+    utsname system{};
+    uname(&system);
+    const std::string kernel = std::string{"Linux "} + system.release;
+    switch (code) {
+        case EPERM:
+            return "io_uring is denied on " + kernel +
+                   ": either the sysctl kernel.io_uring_disabled is not 0 (set it to 0), or a "
+                   "container's seccomp profile forbids io_uring_setup (allow it, e.g. docker run "
+                   "--security-opt seccomp=unconfined)";
+        case ENOSYS:
+            return kernel + " has no io_uring: Linux 6.1 or newer is needed";
+        case ENOMEM:
+            return "io_uring has no memory for its rings on " + kernel +
+                   ": raise RLIMIT_MEMLOCK (ulimit -l) or lower io_uring.entries";
+        case EMFILE:
+            return "io_uring finds no free descriptor: raise RLIMIT_NOFILE (ulimit -n)";
+        case EINVAL:
+            return kernel + " is too old: Linux 6.1 or newer is needed";
+        default:
+            return "io_uring cannot start on " + kernel + ": " + std::strerror(code);
+    }
+}
 
 result<std::unique_ptr<backend>> make_uring_backend(const uring_limits& limits) {
     return uring_backend::make(limits);
