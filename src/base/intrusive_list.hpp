@@ -9,7 +9,7 @@ namespace tunnel_uring {
 
 // One membership. `Tag` tells apart several lists that one object can be on. Not movable while linked; unlinks itself
 // when destroyed.
-template <class Tag = void>
+template <class Tag>
 class list_link {
   public:
     list_link() noexcept = default;
@@ -33,7 +33,7 @@ class list_link {
 };
 
 // `T` derives from list_link<Tag>. The list does not own; it must be empty when destroyed.
-template <class T, class Tag = void>
+template <class T, class Tag = T>
 class intrusive_list {
     using link = list_link<Tag>;
 

@@ -1,0 +1,93 @@
+#include "net/stream.hpp"
+
+#include "net/address.hpp"
+
+namespace tunnel_uring {
+
+namespace {
+constexpr int keepalive_seconds = 20;
+}
+
+task<result<stream>> stream::connect(io_context& io, socket_address to, cancel_token stop) {
+    const result<int> fd = io.kernel().open_socket(to.family());
+    if (!fd) co_return fd.error();
+    result<stream> made = adopt(io, *fd);
+    if (!made) co_return made.error();
+    made->set_common_options(to);
+    const result<std::size_t> connected = co_await io.connect(made->get(), to, stop);
+    if (!connected) co_return connected.error();
+    co_return std::move(*made);
+}
+
+result<stream> stream::adopt(io_context& io, int fd) {
+    result<direct_fd> socket = direct_fd::adopt(io, fd);
+    if (!socket) return socket.error();
+    stream made{io, std::move(*socket)};
+    made.set_common_options(made.peer_address());
+    return made;
+}
+
+void stream::set_common_options(const socket_address& peer) noexcept {
+    if (peer.family() != AF_INET && peer.family() != AF_INET6) return;
+    set_option(socket_option::no_delay, 1);
+    set_option(socket_option::keepalive_seconds, keepalive_seconds);
+    // A pacing congestion control (bbr) costs half the speed of a leg that cannot lose packets.
+    if (is_private(peer)) set_option(socket_option::local_congestion_control, 1);
+}
+
+task<result<buffer>> stream::receive(buffer_group& group, std::size_t limit, cancel_token stop) {
+    for (;;) {
+        result<buffer> got = co_await io_->receive(get(), group, limit, stop);
+        if (got || got.error().code() != ENOBUFS) co_return std::move(got);
+        const result<void> home = co_await group.came_home().wait(stop);
+        if (!home) co_return home.error();
+    }
+}
+
+task<result<void>> stream::send_all(bytes_view bytes, cancel_token stop) {
+    while (!bytes.empty()) {
+        const iovec vector{.iov_base = const_cast<std::byte*>(bytes.data()),
+                           .iov_len = bytes.size()};
+        const std::span<const iovec> vectors{&vector, 1};
+        const result<std::size_t> sent = co_await io_->send(get(), vectors, stop);
+        if (!sent) co_return sent.error();
+        bytes = bytes.subspan(*sent);
+    }
+    co_return result<void>{};
+}
+
+task<result<void>> stream::read_exactly(bytes_span memory, cancel_token stop) {
+    while (!memory.empty()) {
+        const result<std::size_t> got = co_await io_->receive(get(), memory, stop);
+        if (!got) co_return got.error();
+        if (*got == 0) co_return error{ECONNRESET};
+        memory = memory.subspan(*got);
+    }
+    co_return result<void>{};
+}
+
+// An option that a socket does not know (unix sockets know none of them) is no failure: the stream
+// works without it.
+void stream::set_option(socket_option option, int value) noexcept {
+    static_cast<void>(io_->kernel().set_option(get().fd, option, value));
+}
+
+void stream::set_linger_reset(bool on) noexcept { set_option(socket_option::linger_reset, on); }
+
+socket_address stream::local_address() const noexcept {
+    const result<socket_address> address = io_->kernel().local_address(get().fd);
+    return address ? *address : socket_address{};
+}
+
+socket_address stream::peer_address() const noexcept {
+    const result<socket_address> address = io_->kernel().peer_address(get().fd);
+    return address ? *address : socket_address{};
+}
+
+void stream::abort() noexcept {
+    if (!valid()) return;
+    io_->kernel().abort(get().fd);
+    socket_.reset();
+}
+
+}  // namespace tunnel_uring

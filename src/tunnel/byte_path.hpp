@@ -1,0 +1,60 @@
+// byte_path: what all lanes and exchanges of a process share to move bytes.
+#pragma once
+
+#include <cstdint>
+
+#include "ring/io_context.hpp"
+#include "tunnel/byte_queue.hpp"
+
+namespace tunnel_uring {
+
+// Bytes promised to peers beyond the 16 KiB that every exchange has for certain.
+class memory_budget {
+  public:
+    explicit memory_budget(std::uint64_t limit) noexcept : left_{limit} {}
+    bool reserve(std::uint64_t bytes) noexcept {
+        if (bytes > left_) return false;
+        left_ -= bytes;
+        return true;
+    }
+    void release(std::uint64_t bytes) noexcept { left_ += bytes; }
+
+  private:
+    std::uint64_t left_;
+};
+
+struct byte_counters {
+    std::uint64_t exchanges_opened = 0;
+    std::uint64_t exchanges_clean = 0;
+    std::uint64_t exchanges_reset = 0;
+    std::uint64_t bytes_from_local = 0;
+    std::uint64_t bytes_to_local = 0;
+    std::uint64_t lane_sends = 0;
+    std::uint64_t frames_sent = 0;
+    std::uint64_t bulk_runs = 0;
+};
+
+struct byte_path_limits {
+    std::uint32_t buffers = 1024;  // In each of the two groups.
+    std::uint32_t buffer_size = 16 * 1024;
+    std::uint64_t memory_budget = 64U << 20U;
+};
+
+struct byte_path {
+    byte_path(io_context& context, const byte_path_limits& limits)
+        : io{context},
+          lane_buffers{context, limits.buffers, limits.buffer_size},
+          local_buffers{context, limits.buffers, limits.buffer_size},
+          budget{limits.memory_budget} {}
+
+    io_context& io;
+    // Lanes receive into buffers of their own, so that local sockets can never starve them: a shared
+    // lane is always read.
+    buffer_group lane_buffers;
+    buffer_group local_buffers;
+    block_pool blocks;
+    memory_budget budget;
+    byte_counters counters;
+};
+
+}  // namespace tunnel_uring

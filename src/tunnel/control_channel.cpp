@@ -1,0 +1,38 @@
+#include "tunnel/control_channel.hpp"
+
+namespace tunnel_uring {
+
+void control_channel::send(const control_message& what) {
+    encode(what, queued_);
+    write_wake_.notify();
+}
+
+task<> control_channel::write_loop(cancel_token stop) {
+    while (!stop.requested() || !queued_.empty()) {
+        if (queued_.empty()) {
+            const result<void> woken = co_await write_wake_.wait(stop);
+            static_cast<void>(woken);
+            continue;
+        }
+        sending_.swap(queued_);
+        const result<void> sent = co_await connection_.send_all(sending_, stop);
+        if (!sent) co_return;
+        sending_.clear();
+    }
+}
+
+task<result<control_message>> control_channel::receive(cancel_token stop) {
+    received_.resize(control_header_bytes);
+    result<void> got = co_await connection_.read_exactly(received_, stop);
+    if (!got) co_return got.error();
+    const std::size_t length = control_length(received_);
+    if (length > control_bytes_limit)
+        co_return error{EPROTO, "a control message is longer than the protocol allows"};
+    received_.resize(control_header_bytes + length);
+    const bytes_span body = bytes_span{received_}.subspan(control_header_bytes);
+    got = co_await connection_.read_exactly(body, stop);
+    if (!got) co_return got.error();
+    co_return decode_control(received_);
+}
+
+}  // namespace tunnel_uring

@@ -1,0 +1,219 @@
+#include "wire/frame.hpp"
+
+#include <algorithm>
+
+namespace tunnel_uring {
+
+namespace {
+
+constexpr std::uint8_t flag_cut = 1;
+
+// Payload bytes by type; data varies.
+constexpr std::size_t open_bytes = 60;
+constexpr std::size_t total_bytes = 8;
+constexpr std::size_t reason_bytes = 2;
+constexpr std::size_t claim_bytes = 12;
+
+std::optional<std::size_t> fixed_size(frame_type type) {
+    switch (type) {
+        case frame_type::open: return open_bytes;
+        case frame_type::end:
+        case frame_type::credit:
+        case frame_type::release: return total_bytes;
+        case frame_type::reset: return reason_bytes;
+        case frame_type::claim: return claim_bytes;
+        case frame_type::stop:
+        case frame_type::retire:
+        case frame_type::ping:
+        case frame_type::pong: return 0;
+        case frame_type::data: break;
+    }
+    return {};
+}
+
+bool of_lane(frame_type type) {
+    return type == frame_type::retire || type == frame_type::ping || type == frame_type::pong;
+}
+
+std::byte* put_header(control_frame& out, frame_type type, std::uint32_t id, std::size_t length,
+                      std::uint8_t flags = 0) {
+    store_big_endian(out.data(), static_cast<std::uint32_t>(length));
+    store_big_endian(out.data() + 4, id);
+    out[8] = static_cast<std::byte>(type);
+    out[9] = static_cast<std::byte>(flags);
+    store_big_endian<std::uint16_t>(out.data() + 10, 0);
+    return out.data() + frame_header_bytes;
+}
+
+std::size_t put_offset(control_frame& out, frame_type type, std::uint32_t id, std::uint64_t offset,
+                       std::uint8_t flags = 0) {
+    store_big_endian(put_header(out, type, id, total_bytes, flags), offset);
+    return frame_header_bytes + total_bytes;
+}
+
+// family u8 (0, 4, 6), zero u8, port u16, address 16 bytes (IPv4 in the first four)
+std::byte* put_endpoint(std::byte* at, const ip_endpoint& what) {
+    at[0] = static_cast<std::byte>(what.family);
+    at[1] = std::byte{0};
+    store_big_endian(at + 2, what.port);
+    std::copy(what.bytes.begin(), what.bytes.end(), at + 4);
+    return at + 20;
+}
+
+bool get_endpoint(const std::byte* at, ip_endpoint& what) {
+    const auto family = std::to_integer<std::uint8_t>(at[0]);
+    if ((family != 0 && family != 4 && family != 6) || at[1] != std::byte{0}) return false;
+    what.family = static_cast<ip_family>(family);
+    what.port = load_big_endian<std::uint16_t>(at + 2);
+    std::copy_n(at + 4, what.bytes.size(), what.bytes.begin());
+    return true;
+}
+
+}  // namespace
+
+std::size_t encode_open(control_frame& out, std::uint32_t id, const open_frame& what) noexcept {
+    std::byte* at = put_header(out, frame_type::open, id, open_bytes);
+    store_big_endian(at, what.service);
+    store_big_endian(at + 4, std::uint64_t{0});
+    store_big_endian(at + 12, what.credit);
+    put_endpoint(put_endpoint(at + 20, what.visitor), what.reached);
+    return frame_header_bytes + open_bytes;
+}
+
+std::size_t encode_data(control_frame& out, std::uint32_t id, std::size_t length) noexcept {
+    put_header(out, frame_type::data, id, length);
+    return frame_header_bytes;
+}
+
+std::size_t encode_end(control_frame& out, std::uint32_t id, std::uint64_t total,
+                       bool cut) noexcept {
+    return put_offset(out, frame_type::end, id, total, cut ? flag_cut : 0);
+}
+
+std::size_t encode_reset(control_frame& out, std::uint32_t id, reset_reason reason) noexcept {
+    store_big_endian(put_header(out, frame_type::reset, id, reason_bytes),
+                     static_cast<std::uint16_t>(reason));
+    return frame_header_bytes + reason_bytes;
+}
+
+std::size_t encode_stop(control_frame& out, std::uint32_t id) noexcept {
+    put_header(out, frame_type::stop, id, 0);
+    return frame_header_bytes;
+}
+
+std::size_t encode_credit(control_frame& out, std::uint32_t id, std::uint64_t limit) noexcept {
+    return put_offset(out, frame_type::credit, id, limit);
+}
+
+std::size_t encode_claim(control_frame& out, std::uint32_t id, std::uint32_t lane,
+                         std::uint64_t offset) noexcept {
+    std::byte* const at = put_header(out, frame_type::claim, id, claim_bytes);
+    store_big_endian(at, lane);
+    store_big_endian(at + 4, offset);
+    return frame_header_bytes + claim_bytes;
+}
+
+std::size_t encode_release(control_frame& out, std::uint32_t id, std::uint64_t offset) noexcept {
+    return put_offset(out, frame_type::release, id, offset);
+}
+
+std::size_t encode_lane_frame(control_frame& out, frame_type type) noexcept {
+    put_header(out, type, 0, 0);
+    return frame_header_bytes;
+}
+
+std::optional<frame_event> frame_decoder::fail(protocol_error what) noexcept {
+    failure_ = what;
+    return {};
+}
+
+// Copies to `gathered_` until it holds `count` bytes; true then.
+bool frame_decoder::gather(bytes_view& input, std::size_t count) noexcept {
+    const std::size_t taken = std::min(input.size(), count - gathered_bytes_);
+    std::copy_n(input.data(), taken, gathered_.data() + gathered_bytes_);
+    gathered_bytes_ += taken;
+    input = input.subspan(taken);
+    return gathered_bytes_ == count;
+}
+
+std::optional<frame_event> frame_decoder::next(bytes_view& input) {
+    while (!failure_ && !input.empty()) {
+        if (!in_frame_) {
+            if (!gather(input, frame_header_bytes)) return {};
+            gathered_bytes_ = 0;
+            if (const auto wrong = read_header()) return fail(*wrong);
+            in_frame_ = current_.type != frame_type::data || length_ > 0;
+            payload_left_ = length_;
+            if (length_ > 0) continue;
+            in_frame_ = false;
+            if (current_.type == frame_type::data) continue;
+            return read_body();
+        }
+        if (current_.type == frame_type::data) {
+            const std::size_t count = std::min(payload_left_, input.size());
+            current_.payload = input.first(count);
+            input = input.subspan(count);
+            payload_left_ -= count;
+            in_frame_ = payload_left_ > 0;
+            return current_;
+        }
+        if (!gather(input, length_)) return {};
+        gathered_bytes_ = 0;
+        in_frame_ = false;
+        return read_body();
+    }
+    return {};
+}
+
+std::optional<protocol_error> frame_decoder::read_header() noexcept {
+    length_ = load_big_endian<std::uint32_t>(gathered_.data());
+    const auto type = std::to_integer<std::uint8_t>(gathered_[8]);
+    flags_ = std::to_integer<std::uint8_t>(gathered_[9]);
+    if (type < static_cast<std::uint8_t>(frame_type::open) ||
+        type > static_cast<std::uint8_t>(frame_type::pong))
+        return protocol_error::unknown_frame_type;
+    current_ = {};
+    current_.type = static_cast<frame_type>(type);
+    current_.id = load_big_endian<std::uint32_t>(gathered_.data() + 4);
+    const std::uint8_t allowed = current_.type == frame_type::end ? flag_cut : 0;
+    if ((flags_ & ~allowed) != 0 || load_big_endian<std::uint16_t>(gathered_.data() + 10) != 0)
+        return protocol_error::reserved_bits_set;
+    if (length_ > max_payload) return protocol_error::frame_too_long;
+    const auto fixed = fixed_size(current_.type);
+    if (fixed && *fixed != length_) return protocol_error::wrong_frame_size;
+    if (of_lane(current_.type) != (current_.id == 0)) return protocol_error::bad_lane_frame;
+    return {};
+}
+
+std::optional<frame_event> frame_decoder::read_body() noexcept {
+    const std::byte* const at = gathered_.data();
+    switch (current_.type) {
+        case frame_type::open:
+            current_.open.service = load_big_endian<std::uint32_t>(at);
+            current_.open.credit = load_big_endian<std::uint64_t>(at + 12);
+            if (load_big_endian<std::uint64_t>(at + 4) != 0)
+                return fail(protocol_error::reserved_bits_set);
+            if (!get_endpoint(at + 20, current_.open.visitor) ||
+                !get_endpoint(at + 40, current_.open.reached))
+                return fail(protocol_error::bad_address);
+            break;
+        case frame_type::end:
+            current_.cut = (flags_ & flag_cut) != 0;
+            [[fallthrough]];
+        case frame_type::credit:
+        case frame_type::release:
+            current_.offset = load_big_endian<std::uint64_t>(at);
+            break;
+        case frame_type::claim:
+            current_.lane = load_big_endian<std::uint32_t>(at);
+            current_.offset = load_big_endian<std::uint64_t>(at + 4);
+            break;
+        case frame_type::reset:
+            current_.reason = static_cast<reset_reason>(load_big_endian<std::uint16_t>(at));
+            break;
+        default: break;
+    }
+    return current_;
+}
+
+}  // namespace tunnel_uring
