@@ -79,6 +79,15 @@ class event {
     intrusive_list<waiter, event> waiters_;
 };
 
+// Returns when `token` is requested.
+inline task<void> cancelled(cancel_token token) {
+    event never;
+    while (!token.requested()) {
+        const result<void> woken = co_await never.wait(token);
+        static_cast<void>(woken);
+    }
+}
+
 // Values in the order they were posted; read by one coroutine.
 template <class T>
 class mailbox {

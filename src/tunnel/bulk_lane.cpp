@@ -23,14 +23,16 @@ void bulk_lane::finish() noexcept {
 void bulk_lane::give_back() noexcept {
     TU_ASSERT(held_);
     held_ = false;
-    if (state_ == state::claimed) {
-        // The reverse direction of a bulk lane carries nothing else: one byte always fits.
-        const iovec byte{.iov_base = const_cast<std::byte*>(&returned), .iov_len = 1};
-        const result<std::size_t> sent = connection_.try_send({&byte, 1});
-        if (sent) state_ = state::idle;
-        else closing_.request();
-    }
+    if (state_ == state::claimed) say_idle();
     let_go_.notify();
+}
+
+// The reverse direction of a bulk lane carries nothing else: one byte always fits.
+void bulk_lane::say_idle() noexcept {
+    const iovec byte{.iov_base = const_cast<std::byte*>(&returned), .iov_len = 1};
+    const result<std::size_t> sent = connection_.try_send({&byte, 1});
+    if (sent) state_ = state::idle;
+    else closing_.request();
 }
 
 void bulk_lane::abandon() noexcept {
@@ -46,19 +48,20 @@ task<> bulk_senders::tend(stream connection, std::uint32_t number, cancel_token 
     const on_cancel stopping{stop, [&lane]() noexcept { lane.closing_.request(); }};
     standing_ += 1;
     while (!lane.closing_.requested()) {
+        std::array<std::byte, 1> back{};
+        const auto got = co_await lane.connection_.receive(back, lane.closing_.token());
+        const bool awaited = lane.state_ == bulk_lane::state::starting ||
+                             lane.state_ == bulk_lane::state::returning;
+        if (lane.state_ != bulk_lane::state::starting && lane.state_ != bulk_lane::state::idle)
+            busy_ -= 1;
+        if (!awaited || !got || *got != 1 || back[0] != returned) break;
+        lane.state_ = bulk_lane::state::idle;
         idle_.push_front(lane);
         changed_.notify();
         if (!waiters_.empty()) {
             waiting_ -= 1;
             waiters_.pop_front().bulk_lane_ready();
         }
-        std::array<std::byte, 1> back{};
-        const auto got = co_await lane.connection_.receive(back, lane.closing_.token());
-        const bool came_back = got && *got == 1 && back[0] == returned &&
-                               lane.state_ == bulk_lane::state::returning;
-        if (lane.state_ != bulk_lane::state::idle) busy_ -= 1;
-        if (!came_back) break;
-        lane.state_ = bulk_lane::state::idle;
     }
     lane.unlink();
     lane.state_ = bulk_lane::state::dead;
@@ -106,6 +109,7 @@ task<> bulk_receivers::tend(stream connection, std::uint32_t number, cancel_toke
     const on_cancel stopping{stop, [&lane]() noexcept { lane.closing_.request(); }};
     highest_ = std::max(highest_, number);
     lanes_.emplace(number, &lane);
+    lane.say_idle();
     // Only a hang-up matters here: bytes are read by the exchange whose claim announces them, and
     // that claim may still be under way.
     const auto hung_up = co_await lane.connection_.poll(POLLRDHUP, lane.closing_.token());

@@ -14,8 +14,8 @@ namespace tunnel_uring {
 
 // One bulk lane as its sender or its receiver sees it.
 //
-//   sender:   idle ─claim→ claimed ─finish→ returning ─byte back→ idle
-//   receiver: idle ─claim→ claimed ─give_back→ idle
+//   sender:   starting ─byte back→ idle ─claim→ claimed ─finish→ returning ─byte back→ idle
+//   receiver: idle ─claim→ claimed ─give_back→ idle; its first byte back says that it is there
 //
 // Any of them goes to dead on a reset, an end of stream or an error; a lane that dies while it is
 // claimed stays until its exchange lets go.
@@ -38,11 +38,13 @@ class bulk_lane : public list_link<bulk_lane> {
   private:
     friend class bulk_senders;
     friend class bulk_receivers;
-    enum class state { idle, claimed, returning, dead };
+    enum class state { starting, idle, claimed, returning, dead };
+
+    void say_idle() noexcept;
 
     stream connection_;
     std::uint32_t number_;
-    state state_ = state::idle;
+    state state_ = state::starting;
     bool held_ = false;  // By an exchange.
     event let_go_;
     cancel_source closing_;

@@ -7,18 +7,28 @@ void control_channel::send(const control_message& what) {
     write_wake_.notify();
 }
 
+task<result<void>> control_channel::flush(cancel_token stop) {
+    sending_.swap(queued_);
+    result<void> sent = co_await connection_.send_all(sending_, stop);
+    sending_.clear();
+    co_return sent;
+}
+
 task<> control_channel::write_loop(cancel_token stop) {
-    while (!stop.requested() || !queued_.empty()) {
+    while (!stop.requested()) {
         if (queued_.empty()) {
             const result<void> woken = co_await write_wake_.wait(stop);
             static_cast<void>(woken);
             continue;
         }
-        sending_.swap(queued_);
-        const result<void> sent = co_await connection_.send_all(sending_, stop);
+        const result<void> sent = co_await flush(stop);
         if (!sent) co_return;
-        sending_.clear();
     }
+    // A last word (drain) that the socket takes at once; a peer that reads nothing does not get it.
+    const iovec left{.iov_base = queued_.data(), .iov_len = queued_.size()};
+    if (!queued_.empty()) static_cast<void>(connection_.try_send({&left, 1}));
+    queued_.clear();
+    shutdown();
 }
 
 task<result<control_message>> control_channel::receive(cancel_token stop) {

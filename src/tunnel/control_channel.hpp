@@ -6,7 +6,7 @@
 
 #include "coro/event.hpp"
 #include "net/stream.hpp"
-#include "wire/control.hpp"
+#include "wire/handshake.hpp"
 
 namespace tunnel_uring {
 
@@ -17,7 +17,9 @@ class control_channel {
     // Queued; write_loop() sends it. A peer that reads nothing ends the session (its heartbeat),
     // so what queues here is bounded by what one session can have to say meanwhile.
     void send(const control_message& what);
-    // Sends what is queued until `stop`; what is queued then is still sent, if the peer takes it.
+    // Sends what is queued now; for the handshake, before write_loop().
+    task<result<void>> flush(cancel_token stop);
+    // Sends what is queued until `stop`; then what is left, if the peer takes it, and a FIN.
     task<> write_loop(cancel_token stop);
     // The next message. EPROTO with a sentence when it is not one, ECONNRESET at the end of stream.
     task<result<control_message>> receive(cancel_token stop);

@@ -51,11 +51,10 @@ void exchange::open(const open_frame& what) {
     lane_.queue_control(*this);
 }
 
-task<exchange_end> exchange::run(stream local, cancel_token stop) {
+task<exchange_end> exchange::run(stream local) {
     local_ = std::move(local);
     // Whatever ends this process or this exchange early, the peer of `local` sees a reset.
     local_.set_linger_reset(true);
-    const on_cancel stopping{stop, [this]() noexcept { cut(reset_reason::shutting_down); }};
     running_ = true;
     nursery sides;
     sides.start(send_side());

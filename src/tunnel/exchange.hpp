@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
 
 #include "base/intrusive_list.hpp"
 #include "coro/cancel.hpp"
@@ -38,6 +39,7 @@ struct exchange_end {
     bool clean = false;  // Both directions complete: all bytes taken, nothing cut.
     std::optional<reset_reason> reason;
     bool reset_by_peer = false;
+    std::string sentence;  // What a person may do about it, where that is known.
 };
 
 class exchange final : public list_link<on_control_list>,
@@ -60,8 +62,8 @@ class exchange final : public list_link<on_control_list>,
     // Queues the `open` that begins it, before anything else. Relay only.
     void open(const open_frame& what);
     // Moves bytes until both directions are over; `local` is then closed: with a FIN when both ended
-    // clean, else with a RST, so that a cut stream never looks whole. Cancelling resets both sides.
-    task<exchange_end> run(stream local, cancel_token stop);
+    // clean, else with a RST, so that a cut stream never looks whole. The loss of the lane ends it.
+    task<exchange_end> run(stream local);
     // Instead of run(): there is no local socket, and this is why.
     task<> refuse(reset_reason reason);
     // True once the peer has ended the exchange by a reset or the lane is gone.

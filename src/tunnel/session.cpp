@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace tunnel_uring {
@@ -76,6 +77,20 @@ std::size_t session::exchanges() const noexcept {
     const_cast<intrusive_list<shared_lane>&>(lanes_).for_each(
         [&sum](shared_lane& lane) { sum += lane.load(); });
     return sum;
+}
+
+bool session::serves(std::uint32_t number) noexcept {
+    bool found = false;
+    lanes_.for_each([&found, number](shared_lane& lane) {
+        found = found || (lane.number() == number && lane.usable());
+    });
+    return found;
+}
+
+void session::retire_lane(std::uint32_t number) noexcept {
+    lanes_.for_each([number](shared_lane& lane) {
+        if (lane.number() == number) lane.retire();
+    });
 }
 
 void session::retire() noexcept {

@@ -49,6 +49,9 @@ class session final : private lane_owner {
     bulk_senders& bulk_out() noexcept { return bulk_out_; }
     bulk_receivers& bulk_in() noexcept { return bulk_in_; }
 
+    // Whether lane `number` is there and takes new exchanges.
+    bool serves(std::uint32_t number) noexcept;
+    void retire_lane(std::uint32_t number) noexcept;
     // No new exchanges; the lanes end after their last one.
     void retire() noexcept;
     // Everything ends now, visibly reset. Whoever is first gives the reason.

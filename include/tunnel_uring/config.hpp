@@ -1,0 +1,89 @@
+// What an agent and a relay can be told. Every field has the default that users meet; where the text
+// form comes from (file, environment, flags) is docs/configuration.md.
+//
+// Durations are std::chrono, sizes are bytes, addresses are text as people write them: "host:port",
+// "[v6]:port", "unix:/path".
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tunnel_uring {
+
+// One token that may come in at a relay. Its holder proves the key; the relay never sees a token.
+struct token_grant {
+    std::string name;
+    std::string public_key;  // "ed25519:…"
+    // Ports its services may have; empty: any of relay_config::tcp_ports.
+    std::vector<std::pair<std::uint16_t, std::uint16_t>> tcp_ports;
+};
+
+struct relay_config {
+    std::string control_listen = "0.0.0.0:7443";  // Agents come in here; port 0: any.
+    std::string tcp_host;  // Where visitors come in; empty: the host of control_listen.
+    std::uint16_t tcp_ports_first = 15000;
+    std::uint16_t tcp_ports_last = 15999;
+    std::vector<token_grant> tokens;
+    bool insecure_open = false;       // Let agents in without a token.
+    bool insecure_plaintext = false;  // Let control and lanes leave loopback unencrypted.
+    std::uint32_t max_agents = 10000;
+    std::uint32_t max_exchanges = 100000;  // All agents together.
+    std::chrono::nanoseconds heartbeat = std::chrono::seconds{3};
+    std::chrono::nanoseconds heartbeat_loss = std::chrono::seconds{8};
+    std::chrono::nanoseconds grace = std::chrono::seconds{30};
+};
+
+enum class proxy_protocol { off, v1, v2 };
+enum class first_speaker { client, server };
+
+struct pool_config {
+    std::uint32_t max_pool_size = 50;
+    std::uint32_t min_idle_connections = 0;
+    std::uint32_t warm_up_size = 0;  // 0: a tcp service is not connected before it is asked for.
+    std::chrono::nanoseconds max_idle_time = std::chrono::seconds{300};
+    std::chrono::nanoseconds max_lifetime = std::chrono::minutes{30};  // 0: no limit.
+    std::chrono::nanoseconds connection_timeout = std::chrono::seconds{10};
+    std::chrono::nanoseconds acquire_timeout = std::chrono::seconds{2};
+    std::uint32_t acquire_queue = 1024;
+};
+
+struct service_config {
+    std::string name;
+    std::string upstream;
+    std::uint16_t remote_port = 0;  // 0: the relay picks one; the same is asked for after a reconnect.
+    enum proxy_protocol proxy_protocol = proxy_protocol::off;  // Header to the upstream.
+    first_speaker speaks_first = first_speaker::client;
+    std::uint32_t max_connections = 1000;
+    pool_config pool;
+};
+
+struct lanes_config {
+    std::uint32_t shared = 4;
+    std::uint32_t bulk_max = 64;  // Each way.
+    std::chrono::nanoseconds max_lifetime = std::chrono::hours{1};
+    std::chrono::nanoseconds heartbeat = std::chrono::seconds{3};
+    std::chrono::nanoseconds heartbeat_loss = std::chrono::seconds{8};
+};
+
+struct reconnect_config {
+    std::chrono::nanoseconds initial = std::chrono::milliseconds{200};
+    std::chrono::nanoseconds max = std::chrono::seconds{30};
+    double multiplier = 2.0;
+    std::chrono::nanoseconds reset_after = std::chrono::seconds{60};
+};
+
+struct agent_config {
+    std::string name;
+    std::vector<std::string> relays;  // A session with each.
+    std::string token;                // "tut_…"; empty only for a relay that is open.
+    bool insecure_plaintext = false;
+    std::uint32_t max_exchanges = 10000;
+    lanes_config lanes;
+    reconnect_config reconnect;
+    std::vector<service_config> services;
+    std::chrono::nanoseconds grace = std::chrono::seconds{30};
+};
+
+}  // namespace tunnel_uring

@@ -1,0 +1,467 @@
+#include "tunnel/relay.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.hpp"
+#include "net/address.hpp"
+
+namespace tunnel_uring {
+
+namespace {
+
+// A stranger gets this long to say who it is, and so many may be doing so at once.
+constexpr duration greeting_limit = 5s;
+constexpr std::size_t greeting_connections = 1024;
+// The holder of a port is asked whether it is still there before another may have it.
+constexpr duration probe_limit = 1s;
+constexpr std::string_view not_authorised =
+    "not authorised: the relay does not know this token; add its public key to [[relay.tokens]]";
+
+task<result<preamble>> read_preamble(stream& connection, cancel_token limit) {
+    preamble bytes{};
+    const result<void> got = co_await connection.read_exactly(bytes, limit);
+    if (!got) co_return got.error();
+    co_return bytes;
+}
+
+template <class Message>
+result<Message> expect(result<control_message> got) {
+    if (!got) return got.error();
+    if (auto* const message = std::get_if<Message>(&*got)) return std::move(*message);
+    return error{EPROTO, "a control message came out of turn"};
+}
+
+}  // namespace
+
+struct relay::agent_link {
+    agent_link(relay& owner, stream connection, std::string address, cancel_token stop)
+        : from{std::move(address)},
+          control{std::move(connection)},
+          lanes{owner.path_, end_role::relay, {owner.config_.heartbeat, owner.config_.heartbeat_loss},
+                nullptr, stop},
+          control_over{lanes.token()} {}
+
+    std::string from;
+    std::string name;
+    instance_id instance{};
+    const token_grant* grant = nullptr;
+    std::uint64_t id = 0;
+    std::uint32_t max_exchanges = 0;
+    lane_secret secret{};
+    control_channel control;
+    session lanes;
+    cancel_source control_over;
+    event control_ended;
+    std::string why_over;
+    nursery registering;
+    std::size_t connections = 0;
+    event connection_gone;
+    nursery port_tasks;
+};
+
+struct relay::public_port {
+    agent_link& link;
+    listener source;
+    std::uint32_t service;
+    std::string name;
+    cancel_source closing;
+    event closed;
+
+    public_port(agent_link& holder, listener bound, const register_message& what)
+        : link{holder},
+          source{std::move(bound)},
+          service{what.service},
+          name{what.name},
+          closing{holder.control_over.token()} {}
+    std::uint16_t number() const noexcept { return port_of(source.address()); }
+};
+
+relay::relay(io_context& io, const relay_config& config, relay_observer& watcher)
+    : io_{io}, config_{config}, watcher_{watcher}, path_{io, {}} {}
+
+relay::~relay() { TU_ASSERT(by_id_.empty() && ports_.empty()); }
+
+result<void> relay::listen() {
+    const result<host_port> where = parse_host_port(config_.control_listen);
+    if (!where) return where.error();
+    if (!is_numeric(*where))
+        return error{EINVAL, "relay.control_listen wants a numeric address to listen on, such as "
+                             "0.0.0.0:7443, not \"" + config_.control_listen + "\""};
+    result<listener> bound = listener::open(io_, to_socket_address(*where));
+    if (!bound) return bound.error();
+    control_at_ = bound->address();
+    control_.emplace(std::move(*bound));
+    return {};
+}
+
+task<> relay::run(cancel_token drain, cancel_token stop) {
+    cancel_source accepting{drain};
+    const on_cancel stopping{stop, [&accepting]() noexcept { accepting.request(); }};
+    cancel_source ending{stop};
+    nursery front;
+    front.start(accept_agents(accepting.token()));
+    co_await front.join();
+    control_.reset();
+    draining_ = true;
+    for (const auto& [id, link] : by_id_) {
+        link->control.send(drain_message{});
+        link->control_over.request();
+    }
+    deadline grace{io_, config_.grace, stop};
+    while (!by_id_.empty() && !grace.token().requested()) {
+        const result<void> woken = co_await idle_.wait(grace.token());
+        static_cast<void>(woken);
+    }
+    for (const auto& [id, link] : by_id_) link->lanes.kill("the relay is shutting down");
+    connections_.cancel();
+    co_await connections_.join();
+}
+
+// ── strangers ──
+
+task<> relay::accept_agents(cancel_token stop) {
+    acceptor incoming{*control_};
+    for (;;) {
+        result<stream> accepted = co_await incoming.accept(stop);
+        if (!accepted) break;
+        // Whoever floods us is refused, and an agent among them tries again.
+        if (greeting_ >= greeting_connections) accepted->abort();
+        else connections_.start(greet(std::move(*accepted), connections_.token()));
+    }
+    co_await incoming.stop();
+}
+
+task<> relay::greet(stream connection, cancel_token stop) {
+    greeting_ += 1;
+    const std::string from = format(connection.peer_address());
+    deadline limit{io_, greeting_limit, stop};
+    const result<preamble> began = co_await read_preamble(connection, limit.token());
+    const result<connection_kind> kind =
+        began ? decode_preamble(*began) : result<connection_kind>{began.error()};
+    if (!kind) {
+        greeting_ -= 1;
+        if (limit.expired_first()) watcher_.connection_refused(from, "it said nothing in time");
+        else if (kind.error().code() == EPROTO)
+            watcher_.connection_refused(from, kind.error().message());
+        connection.abort();
+        co_return;
+    }
+    if (*kind == connection_kind::control)
+        co_await greet_control(std::move(connection), from, limit.token(), stop);
+    else co_await greet_lane(std::move(connection), *kind, limit.token());
+}
+
+task<> relay::greet_lane(stream connection, connection_kind kind, cancel_token limit) {
+    lane_hello_block block{};
+    const result<void> got = co_await connection.read_exactly(block, limit);
+    greeting_ -= 1;
+    const lane_hello hello = decode_lane_hello(kind, block);
+    const auto found = by_id_.find(hello.session);
+    const bool welcome = got && found != by_id_.end() &&
+                         proven(block, kind, found->second->secret);
+    if (!welcome) {
+        if (got)
+            watcher_.connection_refused(format(connection.peer_address()),
+                                        "it knows no session of ours");
+        connection.abort();
+        co_return;
+    }
+    agent_link& link = *found->second;
+    link.connections += 1;
+    const auto verdict = static_cast<std::byte>(lane_verdict::accepted);
+    const iovec answer{.iov_base = const_cast<std::byte*>(&verdict), .iov_len = 1};
+    const std::span<const iovec> answers{&answer, 1};
+    // The first byte on a new connection always fits.
+    const result<std::size_t> sent = connection.try_send(answers);
+    if (!sent) {
+        connection.abort();
+    } else if (kind == connection_kind::shared_lane) {
+        const std::string why =
+            co_await link.lanes.run_shared_lane(std::move(connection), hello.number);
+        static_cast<void>(why);
+    } else if (hello.direction == bulk_direction::relay_sends) {
+        co_await link.lanes.run_bulk_sender(std::move(connection), hello.number);
+    } else {
+        co_await link.lanes.run_bulk_receiver(std::move(connection), hello.number);
+    }
+    link.connections -= 1;
+    link.connection_gone.notify();
+}
+
+task<> relay::greet_control(stream connection, std::string from, cancel_token limit,
+                            cancel_token stop) {
+    agent_link link{*this, std::move(connection), std::move(from), stop};
+    result<control_message> first = co_await link.control.receive(limit);
+    const result<hello_message> hello = expect<hello_message>(std::move(first));
+    std::string refused;
+    if (!hello) refused = hello.error().message();
+    else refused = co_await authenticate(link, *hello, limit);
+    greeting_ -= 1;
+    if (!refused.empty()) {
+        watcher_.connection_refused(link.from, refused);
+        link.control.close();
+        co_return;
+    }
+    co_await serve_agent(link);
+}
+
+// Empty when the agent is in; else why not, for the log. A stranger is told one thing whatever was
+// wrong.
+task<std::string> relay::authenticate(agent_link& link, hello_message hello, cancel_token limit) {
+    challenge_message challenge;
+    fill_random(challenge.nonce);
+    link.control.send(challenge);
+    co_await link.control.flush(limit);
+    result<control_message> answer = co_await link.control.receive(limit);
+    const result<proof_message> proof = expect<proof_message>(std::move(answer));
+    if (!proof) co_return proof.error().message();
+    link.grant = find_grant(hello.key);
+    const std::vector<std::byte> transcript = proof_transcript(hello, challenge);
+    const bool genuine = verify(hello.key, transcript, proof->signature);
+    std::string refused;
+    refused_message message;
+    if (!config_.insecure_open && (link.grant == nullptr || !genuine)) {
+        refused = fmt::format("agent \"{}\" has no token of ours", hello.name);
+        message.code = refusal::not_authorised;
+        message.sentence = not_authorised;
+    } else if (draining_ || by_id_.size() >= config_.max_agents) {
+        refused = draining_ ? "the relay is shutting down" : "relay.max_agents is reached";
+        message.code = draining_ ? refusal::draining : refusal::too_many;
+        message.sentence = refused;
+    }
+    if (!refused.empty()) {
+        link.control.send(message);
+        co_await link.control.flush(limit);
+        link.control.shutdown();
+        co_return refused;
+    }
+    link.name = hello.name;
+    link.instance = hello.instance;
+    link.max_exchanges = hello.max_exchanges;
+    welcome_message welcome;
+    std::array<std::byte, sizeof welcome.session> id{};
+    fill_random(id);
+    fill_random(welcome.secret);
+    link.id = load_big_endian<std::uint64_t>(id.data());
+    link.secret = welcome.secret;
+    welcome.session = link.id;
+    by_id_.emplace(link.id, &link);
+    link.control.send(welcome);
+    co_return std::string{};
+}
+
+// ── one agent ──
+
+task<> relay::serve_agent(agent_link& link) {
+    watcher_.agent_connected(link.name, link.from);
+    nursery tasks;
+    tasks.start(link.lanes.watch());
+    tasks.start(link.control.write_loop(link.control_over.token()));
+    tasks.start(read_control(link));
+    tasks.start(ask_for_bulk_lanes(link));
+    const result<void> over = co_await link.control_ended.wait();
+    static_cast<void>(over);
+
+    // Its lanes retire: what is under way goes on to its end, nothing new begins.
+    link.control_over.request();
+    co_await link.registering.join();
+    co_await link.port_tasks.join();
+    link.lanes.retire();
+    while (link.lanes.shared_lanes() > 0 && !link.lanes.token().requested()) {
+        const result<void> gone = co_await link.connection_gone.wait(link.lanes.token());
+        static_cast<void>(gone);
+    }
+    std::string why = link.lanes.why_killed();
+    if (why.empty()) why = link.why_over;
+    by_id_.erase(link.id);
+    link.lanes.kill("over");
+    while (link.connections > 0) {
+        const result<void> gone = co_await link.connection_gone.wait();
+        static_cast<void>(gone);
+    }
+    co_await tasks.join();
+    watcher_.agent_gone(link.name, why);
+    idle_.notify();
+}
+
+task<> relay::read_control(agent_link& link) {
+    for (;;) {
+        result<control_message> got = co_await link.control.receive(link.control_over.token());
+        if (!got) {
+            link.why_over = got.error().code() == EPROTO ? got.error().message()
+                                                         : "its control connection ended";
+            break;
+        }
+        link.lanes.heard();
+        if (auto* const asked = std::get_if<register_message>(&*got)) {
+            link.registering.start(register_service(link, std::move(*asked)));
+        } else if (std::holds_alternative<drain_message>(*got)) {
+            link.why_over = "it left";
+            break;
+        } else {
+            link.why_over = "a control message came out of turn";
+            break;
+        }
+    }
+    link.control_ended.notify();
+}
+
+task<> relay::ask_for_bulk_lanes(agent_link& link) {
+    bulk_demand_message demand;
+    while (!link.control_over.requested()) {
+        if (const std::uint32_t wanted = link.lanes.bulk_out().demand(); wanted != demand.target) {
+            demand.sequence += 1;
+            demand.target = wanted;
+            link.control.send(demand);
+        }
+        const result<void> changed =
+            co_await link.lanes.bulk_out().changed().wait(link.control_over.token());
+        static_cast<void>(changed);
+    }
+}
+
+// ── services ──
+
+task<> relay::register_service(agent_link& link, register_message asked) {
+    const bool is_free = co_await free_port(link, asked.port);
+    if (link.control_over.requested()) co_return;
+    if (!is_free) {
+        register_refused_message refused;
+        refused.service = asked.service;
+        refused.code = refusal::port_taken;
+        refused.sentence = fmt::format("port {} is taken by another agent", asked.port);
+        link.control.send(refused);
+        co_return;
+    }
+    if (const auto refused = open_port(link, asked)) link.control.send(*refused);
+}
+
+// Taken over only from this same agent, or from a holder that does not answer any more.
+task<bool> relay::free_port(agent_link& link, std::uint16_t port) {
+    auto found = ports_.find(port);
+    if (found == ports_.end()) co_return true;
+    agent_link* const holder = &found->second->link;
+    if (holder->instance != link.instance || link.instance == instance_id{}) {
+        const std::uint64_t id = holder->id;
+        const bool alive = co_await holder->lanes.answers(probe_limit);
+        if (alive) co_return false;
+        // It may have gone by itself meanwhile.
+        if (by_id_.contains(id)) holder->lanes.kill("another agent took its port over");
+    }
+    found = ports_.find(port);
+    while (found != ports_.end() && !link.control_over.requested()) {
+        found->second->closing.request();
+        const result<void> closed = co_await found->second->closed.wait();
+        static_cast<void>(closed);
+        found = ports_.find(port);
+    }
+    co_return true;
+}
+
+bool relay::allowed(const agent_link& link, std::uint16_t port) const noexcept {
+    const auto within = [port](const auto& range) {
+        return range.first <= port && port <= range.second;
+    };
+    if (!within(std::pair{config_.tcp_ports_first, config_.tcp_ports_last})) return false;
+    if (link.grant == nullptr || link.grant->tcp_ports.empty()) return true;
+    return std::any_of(link.grant->tcp_ports.begin(), link.grant->tcp_ports.end(), within);
+}
+
+// Listens and answers the agent; or says why not.
+std::optional<register_refused_message> relay::open_port(agent_link& link,
+                                                         const register_message& asked) {
+    register_refused_message refused;
+    refused.service = asked.service;
+    refused.code = refusal::port_not_allowed;
+    refused.sentence = fmt::format("port {} is not among the ports that this token may use",
+                                   asked.port);
+    const std::uint16_t first = asked.port != 0 ? asked.port : config_.tcp_ports_first;
+    const std::uint16_t last = asked.port != 0 ? asked.port : config_.tcp_ports_last;
+    if (asked.port == 0) refused.sentence = "no port that this token may use is free";
+    for (std::uint32_t port = first; port <= last; ++port) {
+        const auto number = static_cast<std::uint16_t>(port);
+        if (!allowed(link, number) || ports_.contains(number)) continue;
+        result<listener> bound = listener::open(io_, visitor_address(number));
+        if (bound) {
+            link.port_tasks.start(accept_visitors(link, std::move(*bound), asked));
+            return {};
+        }
+        if (asked.port != 0) {
+            refused.code = refusal::cannot_listen;
+            refused.sentence = bound.error().message();
+        }
+    }
+    return refused;
+}
+
+socket_address relay::visitor_address(std::uint16_t port) const {
+    socket_address where = control_at_;
+    if (!config_.tcp_host.empty()) {
+        host_port host;
+        host.host = config_.tcp_host;
+        where = to_socket_address(host);
+    }
+    set_port(where, port);
+    return where;
+}
+
+task<> relay::accept_visitors(agent_link& link, listener bound, register_message asked) {
+    public_port port{link, std::move(bound), asked};
+    ports_.emplace(port.number(), &port);
+    const std::string address = format(port.source.address());
+    watcher_.port_opened(link.name, port.name, address);
+    registered_message registered;
+    registered.service = port.service;
+    registered.port = port.number();
+    registered.host = config_.tcp_host;
+    link.control.send(registered);
+    acceptor incoming{port.source};
+    for (;;) {
+        result<stream> visitor = co_await incoming.accept(port.closing.token());
+        if (!visitor) break;
+        // Until its exchange has ended clean, whatever becomes of us is a reset for the visitor.
+        visitor->set_linger_reset(true);
+        shared_lane* const lane = link.lanes.least_busy();
+        if (lane == nullptr || exchanges_ >= config_.max_exchanges ||
+            link.lanes.exchanges() >= link.max_exchanges) {
+            visitor->abort();
+            continue;
+        }
+        lane->exchanges().start(serve_visitor(*lane, std::move(*visitor), asked));
+    }
+    co_await incoming.stop();
+    ports_.erase(port.number());
+    watcher_.port_closed(link.name, port.name, address);
+    port.closed.notify_all();
+}
+
+task<> relay::serve_visitor(shared_lane& lane, stream visitor, register_message service) {
+    exchanges_ += 1;
+    const socket_address from = visitor.peer_address();
+    exchange_end how;
+    {
+        exchange both{lane, lane.next_id(), first_window, 0};
+        open_frame open;
+        open.service = service.service;
+        open.credit = both.window();
+        open.visitor = to_ip_endpoint(from);
+        open.reached = to_ip_endpoint(visitor.local_address());
+        both.open(open);
+        how = co_await both.run(std::move(visitor));
+    }
+    exchanges_ -= 1;
+    watcher_.exchange_ended(service.name, format(from), how);
+}
+
+const token_grant* relay::find_grant(const public_key& key) const {
+    const std::string text = format_public_key(key);
+    const auto found = std::find_if(config_.tokens.begin(), config_.tokens.end(),
+                                    [&text](const token_grant& one) {
+                                        return one.public_key == text;
+                                    });
+    return found == config_.tokens.end() ? nullptr : &*found;
+}
+
+}  // namespace tunnel_uring

@@ -1,0 +1,77 @@
+// relay: the public end. Agents come in on the control address, visitors on a port per service.
+#pragma once
+
+#include <tunnel_uring/config.hpp>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "coro/nursery.hpp"
+#include "net/listener.hpp"
+#include "tunnel/byte_path.hpp"
+#include "tunnel/control_channel.hpp"
+#include "tunnel/observer.hpp"
+#include "tunnel/session.hpp"
+#include "wire/handshake.hpp"
+
+namespace tunnel_uring {
+
+class relay {
+  public:
+    // `config` and `watcher` outlive it. The config is valid: keys parse, ranges are in order.
+    relay(io_context& io, const relay_config& config, relay_observer& watcher);
+    ~relay();
+
+    // Binds the control address. The error is a sentence.
+    result<void> listen();
+    // After listen(): with the port that was chosen for 0.
+    const socket_address& control_address() const noexcept { return control_at_; }
+    // Serves. From `drain` on it takes nothing new, and returns when every exchange is over or the
+    // grace has passed; from `stop` on it returns at once, its exchanges visibly reset.
+    task<> run(cancel_token drain, cancel_token stop);
+
+    const byte_counters& counters() const noexcept { return path_.counters; }
+    std::size_t agents() const noexcept { return by_id_.size(); }
+
+  private:
+    struct agent_link;   // One agent's session.
+    struct public_port;  // One service's port.
+
+    task<> accept_agents(cancel_token stop);
+    task<> greet(stream connection, cancel_token stop);
+    task<> greet_control(stream connection, std::string from, cancel_token limit,
+                         cancel_token stop);
+    task<std::string> authenticate(agent_link& link, hello_message hello, cancel_token limit);
+    task<> greet_lane(stream connection, connection_kind kind, cancel_token limit);
+    task<> serve_agent(agent_link& link);
+    task<> read_control(agent_link& link);
+    task<> ask_for_bulk_lanes(agent_link& link);
+    task<> register_service(agent_link& link, register_message asked);
+    task<bool> free_port(agent_link& link, std::uint16_t port);
+    std::optional<register_refused_message> open_port(agent_link& link,
+                                                      const register_message& asked);
+    task<> accept_visitors(agent_link& link, listener bound, register_message asked);
+    task<> serve_visitor(shared_lane& lane, stream visitor, register_message service);
+
+    bool allowed(const agent_link& link, std::uint16_t port) const noexcept;
+    const token_grant* find_grant(const public_key& key) const;
+    socket_address visitor_address(std::uint16_t port) const;
+
+    io_context& io_;
+    const relay_config& config_;
+    relay_observer& watcher_;
+    byte_path path_;
+    std::optional<listener> control_;
+    socket_address control_at_;
+    nursery connections_;
+    std::unordered_map<std::uint64_t, agent_link*> by_id_;
+    std::map<std::uint16_t, public_port*> ports_;
+    std::size_t greeting_ = 0;
+    std::size_t exchanges_ = 0;
+    bool draining_ = false;
+    event idle_;
+};
+
+}  // namespace tunnel_uring
