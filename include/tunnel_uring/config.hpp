@@ -8,9 +8,33 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tunnel_uring {
+
+// The order is that of weight: a log of one level shows what weighs as much or more.
+enum class log_level { trace, debug, info, warn, error };
+enum class log_format {
+    automatic,  // text where stderr is a terminal, else logfmt
+    text,
+    logfmt,
+    json,
+};
+
+// Of the whole process.
+struct log_config {
+    log_level level = log_level::info;
+    log_format format = log_format::automatic;
+    bool access = true;  // One line for each connection of a visitor.
+};
+
+// One ring, for one thread.
+struct io_uring_config {
+    std::uint32_t entries = 4096;           // Of the submission queue; 64 to 32768.
+    std::uint32_t buffers = 1024;           // Provided, in each of two groups; a power of two to 32768.
+    std::uint32_t buffer_size = 16 * 1024;  // Bytes; 4 KiB to 1 MiB.
+};
 
 // One token that may come in at a relay. Its holder proves the key; the relay never sees a token.
 struct token_grant {
@@ -33,6 +57,7 @@ struct relay_config {
     std::chrono::nanoseconds heartbeat = std::chrono::seconds{3};
     std::chrono::nanoseconds heartbeat_loss = std::chrono::seconds{8};
     std::chrono::nanoseconds grace = std::chrono::seconds{30};
+    io_uring_config io_uring;
 };
 
 enum class proxy_protocol { off, v1, v2 };
@@ -84,6 +109,7 @@ struct agent_config {
     reconnect_config reconnect;
     std::vector<service_config> services;
     std::chrono::nanoseconds grace = std::chrono::seconds{30};
+    io_uring_config io_uring;
 };
 
 }  // namespace tunnel_uring
