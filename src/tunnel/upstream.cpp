@@ -13,7 +13,7 @@ upstream::upstream(io_context& io, name_source& names, const service_config& con
     if (where_.host.empty() && !where_.is_unix()) where_.host = "localhost";
 }
 
-task<upstream::outcome> upstream::acquire(const open_frame& visitor, cancel_token stop) {
+task<upstream::outcome> upstream::acquire(const open_frame&, cancel_token stop) {
     outcome out;
     if (connections_ >= config_.max_connections) {
         out.refused = reset_reason::no_room;
