@@ -1,5 +1,5 @@
-// What an agent and a relay can be told. Every field has the default that users meet; where the text
-// form comes from (file, environment, flags) is docs/configuration.md.
+// What an agent and a relay can be told. Every field has the default that users meet; the text form
+// (file, environment, flags) and all ranges are in docs/configuration.md.
 //
 // Durations are std::chrono, sizes are bytes, addresses are text as people write them: "host:port",
 // "[v6]:port", "unix:/path".
@@ -32,7 +32,7 @@ struct log_config {
 // One ring, for one thread.
 struct io_uring_config {
     std::uint32_t entries = 4096;           // Of the submission queue; 64 to 32768.
-    std::uint32_t buffers = 1024;           // Provided, in each of two groups; a power of two to 32768.
+    std::uint32_t buffers = 1024;           // In each of two groups; a power of two, 16 to 32768.
     std::uint32_t buffer_size = 16 * 1024;  // Bytes; 4 KiB to 1 MiB.
 };
 
@@ -77,7 +77,7 @@ struct pool_config {
 struct service_config {
     std::string name;
     std::string upstream;
-    std::uint16_t remote_port = 0;  // 0: the relay picks one; the same is asked for after a reconnect.
+    std::uint16_t remote_port = 0;  // 0: the relay picks one, the same again after a reconnect.
     enum proxy_protocol proxy_protocol = proxy_protocol::off;  // Header to the upstream.
     first_speaker speaks_first = first_speaker::client;
     std::uint32_t max_connections = 1000;
