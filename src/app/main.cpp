@@ -1,1 +1,3 @@
-int main() { return 2; }
+#include "app/demo.hpp"
+
+int main() { return tunnel_uring::run_demo({}); }

@@ -69,6 +69,7 @@ task<> warm_pool::tend(pool_slot& s) {
         while (s.held != nullptr) {
             hangup_watch watch{io_, s.held->connection.get(), s};
             offer(s);
+            refill();
             // The first wake posted took the slot off its list in the same step.
             why = co_await s.woken.next();
             TU_ASSERT(!s.linked());

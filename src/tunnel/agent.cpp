@@ -59,7 +59,7 @@ struct agent::live {
 
 agent::agent(io_context& io, const agent_config& config, name_source& names,
              agent_observer& watcher, std::uint64_t seed)
-    : io_{io}, config_{config}, names_{names}, watcher_{watcher}, random_{seed}, path_{io, {}} {
+    : io_{io}, config_{config}, names_{names}, watcher_{watcher}, random_{seed}, path_{io, limits_of(config.io_uring)} {
     for (std::byte& byte : instance_) byte = static_cast<std::byte>(random_());
     if (!config.token.empty()) {
         const result<token> parsed = token::parse(config.token);
@@ -86,14 +86,14 @@ task<> agent::run(cancel_token drain, cancel_token stop) {
         const on_cancel drained{drain, [&ending]() noexcept { ending.notify(); }};
         const on_cancel stopped{stop, [&ending]() noexcept { ending.notify(); }};
         for (const auto& relay : relays_) sessions_.start(supervise(*relay, drain));
-        for (const auto& service : services_) service->start();
+        for (const auto& service : services_) service->pool().start();
         const result<void> told = co_await ending.wait();
         static_cast<void>(told);
     }
     deadline grace{io_, config_.grace, stop};
     const on_cancel expired{grace.token(), [this]() noexcept { sessions_.cancel(); }};
     co_await sessions_.join();
-    for (const auto& service : services_) co_await service->stop();
+    for (const auto& service : services_) co_await service->pool().close();
 }
 
 // ── sessions ──
@@ -387,7 +387,6 @@ task<> agent::serve(shared_lane& lane, std::uint32_t id, open_frame what) {
         co_await both.refuse(*local.refused);
     } else {
         how = co_await both.run(std::move(local.socket));
-        service.release();
     }
     exchanges_ -= 1;
     watcher_.exchange_ended(service.config().name, format(to_socket_address(what.visitor)), how);

@@ -1,6 +1,8 @@
 // byte_path: what all lanes and exchanges of a process share to move bytes.
 #pragma once
 
+#include <tunnel_uring/config.hpp>
+
 #include <cstdint>
 
 #include "ring/io_context.hpp"
@@ -39,6 +41,13 @@ struct byte_path_limits {
     std::uint32_t buffer_size = 16 * 1024;
     std::uint64_t memory_budget = 64U << 20U;
 };
+
+inline byte_path_limits limits_of(const io_uring_config& config) {
+    byte_path_limits limits;
+    limits.buffers = config.buffers;
+    limits.buffer_size = config.buffer_size;
+    return limits;
+}
 
 struct byte_path {
     byte_path(io_context& context, const byte_path_limits& limits)

@@ -79,7 +79,7 @@ struct relay::public_port {
 };
 
 relay::relay(io_context& io, const relay_config& config, relay_observer& watcher)
-    : io_{io}, config_{config}, watcher_{watcher}, path_{io, {}} {}
+    : io_{io}, config_{config}, watcher_{watcher}, path_{io, limits_of(config.io_uring)} {}
 
 relay::~relay() { TU_ASSERT(by_id_.empty() && ports_.empty()); }
 

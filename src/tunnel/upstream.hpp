@@ -3,37 +3,43 @@
 
 #include <tunnel_uring/config.hpp>
 
+#include <optional>
+#include <string>
+
 #include "net/dialer.hpp"
+#include "pool/warm_pool.hpp"
 #include "wire/frame.hpp"
 
 namespace tunnel_uring {
 
-class upstream {
+class upstream final : private dial_source {
   public:
     // All outlive it; config.upstream parses.
     upstream(io_context& io, name_source& names, const service_config& config,
              std::uint64_t seed);
 
-    void start() {}
-    task<> stop() { co_return; }
-
     const service_config& config() const noexcept { return config_; }
-    // A connected socket of its own, ready for its first byte; or why there is none.
+    warm_pool& pool() noexcept { return pool_; }
+
+    // A connected socket of its own, its PROXY header sent where one is wanted; or why there is
+    // none. `held` counts it in the pool and ends after the socket.
     struct outcome {
+        lease held;
         stream socket;
         std::optional<reset_reason> refused;
         std::string sentence;
     };
-    task<outcome> acquire(const open_frame& visitor, cancel_token stop);
-    // Whoever had a socket of acquire() is done with it.
-    void release() noexcept { connections_ -= 1; }
+    task<outcome> acquire(open_frame visitor, cancel_token stop);
 
   private:
+    task<result<stream>> connect(cancel_token stop) override;
+    task<result<void>> introduce(outcome& out, const open_frame& visitor, cancel_token stop);
+
     io_context& io_;
     name_source& names_;
     const service_config& config_;
     host_port where_;
-    std::uint32_t connections_ = 0;
+    warm_pool pool_;
 };
 
 }  // namespace tunnel_uring

@@ -172,6 +172,24 @@ digest sha256(bytes_view message) {
     return out;
 }
 
+hasher::hasher() : context_{EVP_MD_CTX_new()} {
+    TU_ASSERT(EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), EVP_sha256(), nullptr) == 1);
+}
+
+hasher::~hasher() { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
+
+void hasher::add(bytes_view bytes) {
+    TU_ASSERT(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size()) ==
+              1);
+}
+
+digest hasher::finish() {
+    digest out;
+    TU_ASSERT(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), octets(bytes_span{out}),
+                                 nullptr) == 1);
+    return out;
+}
+
 digest hmac_sha256(bytes_view key, bytes_view message) {
     digest out;
     unsigned length = 0;

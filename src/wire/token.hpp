@@ -38,6 +38,19 @@ result<public_key> parse_public_key(std::string_view text);
 bool verify(const public_key& key, bytes_view message, const signature& proof);
 
 digest sha256(bytes_view message);
+// SHA-256 of bytes that come in pieces.
+class hasher {
+  public:
+    hasher();
+    ~hasher();
+    hasher(const hasher&) = delete;
+    hasher& operator=(const hasher&) = delete;
+    void add(bytes_view bytes);
+    digest finish();  // Once.
+
+  private:
+    void* context_;
+};
 digest hmac_sha256(bytes_view key, bytes_view message);
 // Takes the same time whatever the bytes are; the sizes are equal.
 bool equal_in_constant_time(bytes_view left, bytes_view right) noexcept;
