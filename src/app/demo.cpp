@@ -341,7 +341,7 @@ task<> demonstrate(io_context& io, const demo_options& options, report& out) {
     relay_settings.tokens.push_back(grant);
     quiet_relay relay_watcher;
     relay front{io, relay_settings, relay_watcher};
-    const result<void> listening = front.listen();
+    const result<void> listening = co_await front.listen();
     if (listening) {
         out.relay_address = format(front.control_address());
         agent_config settings;

@@ -137,7 +137,7 @@ task<> serve_relay(io_context& io, const relay_config& config, const log_config&
                    stop_signals& signals, exit_status& status) {
     relay_log watcher{log};
     relay serving{io, config, watcher};
-    const result<void> listening = serving.listen();
+    const result<void> listening = co_await serving.listen();
     if (!listening) {
         log_error("relay.cannot_start", listening.error().message());
         status = exit_host;

@@ -9,6 +9,8 @@ namespace {
 constexpr int backlog = 4096;  // Capped by net.core.somaxconn.
 // A full table empties as visitors leave; looking again this often costs nothing.
 constexpr duration starved_pause = 50ms;
+constexpr duration taken_patience = 1s;
+constexpr duration taken_pause = 20ms;
 
 error cannot_listen(const socket_address& where, int code) {
     const std::string at = format(where);
@@ -42,6 +44,18 @@ result<listener> listener::open(io_context& io, const socket_address& where) {
     const result<socket_address> bound = kernel.local_address(*fd);
     if (!bound) return cannot_listen(where, bound.error().code());
     return listener{io, std::move(*socket), *bound};
+}
+
+task<result<listener>> listener::open_patiently(io_context& io, socket_address where,
+                                                cancel_token stop) {
+    const time_point began = io.now();
+    for (;;) {
+        result<listener> opened = open(io, where);
+        const bool taken = !opened && opened.error().code() == EADDRINUSE;
+        if (!taken || io.now() - began >= taken_patience) co_return std::move(opened);
+        const result<void> slept = co_await io.sleep(taken_pause, stop);
+        if (!slept) co_return std::move(opened);
+    }
 }
 
 task<result<stream>> acceptor::accept(cancel_token stop) {

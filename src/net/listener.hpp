@@ -10,6 +10,10 @@ class listener {
     // Binds and listens. The error is a sentence with its remedy (port taken, not permitted, not an
     // address of this host).
     static result<listener> open(io_context& io, const socket_address& where);
+    // Tries again for a second while the port is taken: a predecessor that was killed gives its
+    // sockets back some time after its death (its ring is torn down behind it).
+    static task<result<listener>> open_patiently(io_context& io, socket_address where,
+                                                 cancel_token stop);
 
     listener(listener&&) noexcept = default;
     listener& operator=(listener&&) noexcept = default;

@@ -1,5 +1,7 @@
 #include "net/stream.hpp"
 
+#include <poll.h>
+
 #include "net/address.hpp"
 
 namespace tunnel_uring {
@@ -44,12 +46,43 @@ task<result<buffer>> stream::receive(buffer_group& group, std::size_t limit, can
     }
 }
 
+task<result<std::size_t>> stream::send(std::span<const iovec> vectors, cancel_token stop) {
+    for (;;) {
+        const result<std::size_t> sent = co_await io_->send(get(), vectors, stop);
+        if (sent || sent.error().code() != EAGAIN) co_return sent;
+        const result<void> room = co_await wait_for_room(stop);
+        if (!room) co_return room.error();
+    }
+}
+
+// A multishot poll tells of edges: one for what is so when it is armed, then one for each change. So
+// a peer that has half-closed (always "ready") does not make it spin, as a one-shot poll would.
+task<result<void>> stream::wait_for_room(cancel_token stop) {
+    multishot writable{*io_};
+    request what;
+    what.code = opcode::poll;
+    what.target = get();
+    what.poll_events = POLLOUT;
+    result<void> outcome;
+    for (bool waiting = true; waiting;) {
+        if (!writable.armed() && !writable.waiting_completions()) writable.start(what);
+        const result<completion> edge = co_await writable.next(stop);
+        if (!edge) outcome = edge.error();
+        else if (edge->result < 0) outcome = error{-edge->result};
+        constexpr std::int32_t news = POLLOUT | POLLERR | POLLHUP;
+        waiting = outcome && (edge->result & news) == 0;
+    }
+    const auto discard = [](const completion&) {};
+    co_await writable.stop(discard);
+    co_return outcome;
+}
+
 task<result<void>> stream::send_all(bytes_view bytes, cancel_token stop) {
     while (!bytes.empty()) {
         const iovec vector{.iov_base = const_cast<std::byte*>(bytes.data()),
                            .iov_len = bytes.size()};
         const std::span<const iovec> vectors{&vector, 1};
-        const result<std::size_t> sent = co_await io_->send(get(), vectors, stop);
+        const result<std::size_t> sent = co_await send(vectors, stop);
         if (!sent) co_return sent.error();
         bytes = bytes.subspan(*sent);
     }

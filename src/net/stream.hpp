@@ -34,10 +34,8 @@ class stream {
     // Into a buffer of `group`, at most `limit` bytes; waits while the group is empty. An empty
     // buffer is the end of the stream.
     task<result<buffer>> receive(buffer_group& group, std::size_t limit, cancel_token stop);
-    // May be short.
-    count_op send(std::span<const iovec> vectors, cancel_token stop) {
-        return io_->send(get(), vectors, stop);
-    }
+    // May be short, and waits for room.
+    task<result<std::size_t>> send(std::span<const iovec> vectors, cancel_token stop);
     task<result<void>> send_all(bytes_view bytes, cancel_token stop);
     // ECONNRESET when the stream ends before.
     task<result<void>> read_exactly(bytes_span memory, cancel_token stop);
@@ -60,6 +58,7 @@ class stream {
     void abort() noexcept;
 
   private:
+    task<result<void>> wait_for_room(cancel_token stop);
     void set_common_options(const socket_address& peer) noexcept;
 
     io_context* io_ = nullptr;

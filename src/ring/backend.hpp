@@ -37,7 +37,7 @@ enum class opcode : std::uint8_t {
     connect,  // `address`
     recv,     // into `memory`; or into a buffer of `buffer_group`: then multishot is allowed, and
               // one-shot takes at most memory.size() bytes (0: the whole buffer; no pointer)
-    send,     // gathers `vectors`; may be short; never raises SIGPIPE
+    send,     // gathers `vectors`; may be short; never raises SIGPIPE and never waits: EAGAIN
     poll,     // `poll_events` (poll(2) bits); the result is the mask; edges, not levels
 };
 

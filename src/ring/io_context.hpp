@@ -61,7 +61,8 @@ class io_context {
         what.address = &address;
         return count_op{*this, what, token};
     }
-    // May be short. EPIPE and ECONNRESET are results, never signals.
+    // May be short; EAGAIN when there is no room (stream::send waits for some). EPIPE and
+    // ECONNRESET are results, never signals.
     count_op send(const descriptor& target, std::span<const iovec> vectors, cancel_token token) {
         request what;
         what.code = opcode::send;

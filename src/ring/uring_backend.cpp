@@ -23,6 +23,11 @@ namespace {
 // Completions of cancel requests themselves; what they say is not needed (the target answers).
 constexpr std::uint64_t cancel_user_data = 0;
 
+// Without MSG_DONTWAIT a send that finds no room is parked behind a poll whose mask always has
+// EPOLLRDHUP. When the peer has half-closed that is true for ever: the kernel tries again at once,
+// 127 times, and then hands the send to a worker thread.
+constexpr int send_flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+
 result<void> check_call(int returned) {
     if (returned < 0) return error{errno};
     return {};
@@ -229,7 +234,7 @@ class uring_backend final : public backend {
     void prepare_send(io_uring_sqe& sqe, int slot, const request& what, std::uint64_t user_data) {
         if (what.vectors.size() == 1) {
             io_uring_prep_send(&sqe, slot, what.vectors[0].iov_base, what.vectors[0].iov_len,
-                               MSG_NOSIGNAL);
+                               send_flags);
             return;
         }
         const auto index = static_cast<std::uint32_t>(user_data);
@@ -238,7 +243,7 @@ class uring_backend final : public backend {
         header = {};
         header.msg_iov = const_cast<iovec*>(what.vectors.data());
         header.msg_iovlen = what.vectors.size();
-        io_uring_prep_sendmsg(&sqe, slot, &header, MSG_NOSIGNAL);
+        io_uring_prep_sendmsg(&sqe, slot, &header, send_flags);
     }
 
     void wait_for_one(time_point deadline) {

@@ -83,17 +83,19 @@ relay::relay(io_context& io, const relay_config& config, relay_observer& watcher
 
 relay::~relay() { TU_ASSERT(by_id_.empty() && ports_.empty()); }
 
-result<void> relay::listen() {
+task<result<void>> relay::listen() {
     const result<host_port> where = parse_host_port(config_.control_listen);
-    if (!where) return where.error();
-    if (!is_numeric(*where))
-        return error{EINVAL, "relay.control_listen wants a numeric address to listen on, such as "
-                             "0.0.0.0:7443, not \"" + config_.control_listen + "\""};
-    result<listener> bound = listener::open(io_, to_socket_address(*where));
-    if (!bound) return bound.error();
+    if (!where) co_return where.error();
+    if (!is_numeric(*where)) {
+        co_return error{EINVAL, "relay.control_listen wants a numeric address to listen on, such "
+                                "as 0.0.0.0:7443, not \"" + config_.control_listen + "\""};
+    }
+    const socket_address address = to_socket_address(*where);
+    result<listener> bound = co_await listener::open_patiently(io_, address, {});
+    if (!bound) co_return bound.error();
     control_at_ = bound->address();
     control_.emplace(std::move(*bound));
-    return {};
+    co_return result<void>{};
 }
 
 task<> relay::run(cancel_token drain, cancel_token stop) {
@@ -335,7 +337,8 @@ task<> relay::register_service(agent_link& link, register_message asked) {
         link.control.send(refused);
         co_return;
     }
-    if (const auto refused = open_port(link, asked)) link.control.send(*refused);
+    const auto refused = co_await open_port(link, std::move(asked));
+    if (refused) link.control.send(*refused);
 }
 
 // Taken over only from this same agent, or from a holder that does not answer any more.
@@ -370,30 +373,36 @@ bool relay::allowed(const agent_link& link, std::uint16_t port) const noexcept {
 }
 
 // Listens and answers the agent; or says why not.
-std::optional<register_refused_message> relay::open_port(agent_link& link,
-                                                         const register_message& asked) {
+task<std::optional<register_refused_message>> relay::open_port(agent_link& link,
+                                                               register_message asked) {
     register_refused_message refused;
     refused.service = asked.service;
     refused.code = refusal::port_not_allowed;
-    refused.sentence = fmt::format("port {} is not among the ports that this token may use",
-                                   asked.port);
-    const std::uint16_t first = asked.port != 0 ? asked.port : config_.tcp_ports_first;
-    const std::uint16_t last = asked.port != 0 ? asked.port : config_.tcp_ports_last;
-    if (asked.port == 0) refused.sentence = "no port that this token may use is free";
-    for (std::uint32_t port = first; port <= last; ++port) {
+    if (asked.port != 0) {
+        refused.sentence =
+            fmt::format("port {} is not among the ports that this token may use", asked.port);
+        if (!allowed(link, asked.port)) co_return refused;
+        const socket_address where = visitor_address(asked.port);
+        result<listener> bound =
+            co_await listener::open_patiently(io_, where, link.control_over.token());
+        if (bound && !ports_.contains(asked.port)) {
+            link.port_tasks.start(accept_visitors(link, std::move(*bound), asked));
+            co_return std::nullopt;
+        }
+        refused.code = refusal::cannot_listen;
+        if (!bound) refused.sentence = bound.error().message();
+        co_return refused;
+    }
+    refused.sentence = "no port that this token may use is free";
+    for (std::uint32_t port = config_.tcp_ports_first; port <= config_.tcp_ports_last; ++port) {
         const auto number = static_cast<std::uint16_t>(port);
         if (!allowed(link, number) || ports_.contains(number)) continue;
         result<listener> bound = listener::open(io_, visitor_address(number));
-        if (bound) {
-            link.port_tasks.start(accept_visitors(link, std::move(*bound), asked));
-            return {};
-        }
-        if (asked.port != 0) {
-            refused.code = refusal::cannot_listen;
-            refused.sentence = bound.error().message();
-        }
+        if (!bound) continue;
+        link.port_tasks.start(accept_visitors(link, std::move(*bound), asked));
+        co_return std::nullopt;
     }
-    return refused;
+    co_return refused;
 }
 
 socket_address relay::visitor_address(std::uint16_t port) const {

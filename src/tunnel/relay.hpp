@@ -25,7 +25,7 @@ class relay {
     ~relay();
 
     // Binds the control address. The error is a sentence.
-    result<void> listen();
+    task<result<void>> listen();
     // After listen(): with the port that was chosen for 0.
     const socket_address& control_address() const noexcept { return control_at_; }
     // Serves. From `drain` on it takes nothing new, and returns when every exchange is over or the
@@ -50,8 +50,8 @@ class relay {
     task<> ask_for_bulk_lanes(agent_link& link);
     task<> register_service(agent_link& link, register_message asked);
     task<bool> free_port(agent_link& link, std::uint16_t port);
-    std::optional<register_refused_message> open_port(agent_link& link,
-                                                      const register_message& asked);
+    task<std::optional<register_refused_message>> open_port(agent_link& link,
+                                                            register_message asked);
     task<> accept_visitors(agent_link& link, listener bound, register_message asked);
     task<> serve_visitor(shared_lane& lane, stream visitor, register_message service);
 
