@@ -63,8 +63,12 @@ task<> warm_pool::tend(pool_slot& s) {
         become_vacant(s);
         wake why = co_await s.woken.next();
         if (why == wake::stopping) co_return;
-        if (why == wake::dial) co_await fill(s);
-        else co_await await_return(s);
+        if (why == wake::lent) {
+            co_await await_return(s);
+        } else {
+            co_await fill(s);
+            dialing_ -= 1;  // Here, where it becomes vacant or ready in the same step.
+        }
 
         while (s.held != nullptr) {
             hangup_watch watch{io_, s.held->connection.get(), s};
@@ -92,7 +96,6 @@ void warm_pool::become_vacant(pool_slot& s) noexcept {
 
 task<> warm_pool::fill(pool_slot& s) {
     result<stream> made = co_await dial(tending_.token());
-    dialing_ -= 1;
     if (!made) {
         note_failure();
         co_return;
@@ -127,6 +130,7 @@ void warm_pool::offer(pool_slot& s) noexcept {
     (held.origin == socket_origin::served ? served_ : fresh_).push_back(s);
     ready_ += 1;
     serve_waiters();
+    refill();  // A dial less is under way.
 }
 
 void warm_pool::take_off(pool_slot& s, wake why) noexcept {

@@ -1,0 +1,99 @@
+// A real kernel under a virtual clock: time passes only when nothing else happens, and then at once.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+
+#include "ring/backend.hpp"
+
+namespace tunnel_uring::test {
+
+class virtual_time_backend final : public backend {
+  public:
+    explicit virtual_time_backend(std::unique_ptr<backend> kernel)
+        : kernel_{std::move(kernel)}, now_{kernel_->now()} {}
+
+    // The polls that are armed now end by themselves, as after an overflow of the completion queue:
+    // one more completion with `mask`, and none after.
+    void end_polls(std::int32_t mask) {
+        for (const std::uint64_t poll : polls_) {
+            kernel_->cancel(poll);
+            ending_.push_back(poll);
+        }
+        ending_mask_ = mask;
+    }
+    // System calls and requests so far.
+    std::uint64_t calls() const noexcept { return calls_; }
+
+    void submit(const request& what, std::uint64_t user_data) override {
+        ++calls_;
+        if (what.code == opcode::poll) polls_.push_back(user_data);
+        kernel_->submit(what, user_data);
+    }
+    void cancel(std::uint64_t user_data) override { ++calls_, kernel_->cancel(user_data); }
+    std::size_t wait(time_point deadline, std::span<completion> out) override {
+        ++calls_;
+        std::size_t count = 0;
+        if (deadline == time_point::max()) {
+            count = kernel_->wait(deadline, out);
+        } else if (deadline <= now_) {
+            count = kernel_->wait(time_point::min(), out);
+        } else {
+            // Loopback may deliver a moment later, from a kernel thread.
+            count = kernel_->wait(kernel_->now() + 200us, out);
+            if (count == 0) now_ = deadline;
+        }
+        for (completion& each : out.first(count)) note(each);
+        return count;
+    }
+    time_point now() override { return now_; }
+
+    result<void> add_buffers(std::uint16_t group, bytes_span memory, std::uint32_t count,
+                             std::uint32_t size) override {
+        return kernel_->add_buffers(group, memory, count, size);
+    }
+    void provide_buffer(std::uint16_t group, std::uint16_t buffer) override {
+        kernel_->provide_buffer(group, buffer);
+    }
+    void remove_buffers(std::uint16_t group) override { kernel_->remove_buffers(group); }
+
+    result<int> open_socket(int family) override { return ++calls_, kernel_->open_socket(family); }
+    result<std::uint32_t> attach(int fd) override { return ++calls_, kernel_->attach(fd); }
+    void detach(std::uint32_t slot) override { ++calls_, kernel_->detach(slot); }
+    result<void> bind(int fd, const socket_address& address) override {
+        return kernel_->bind(fd, address);
+    }
+    result<void> listen(int fd, int backlog) override { return kernel_->listen(fd, backlog); }
+    result<socket_address> local_address(int fd) override { return kernel_->local_address(fd); }
+    result<socket_address> peer_address(int fd) override { return kernel_->peer_address(fd); }
+    result<void> set_option(int fd, socket_option option, int value) override {
+        return ++calls_, kernel_->set_option(fd, option, value);
+    }
+    result<std::size_t> try_send(int fd, std::span<const iovec> vectors) override {
+        return ++calls_, kernel_->try_send(fd, vectors);
+    }
+    result<std::size_t> try_receive(int fd, bytes_span memory) override {
+        return ++calls_, kernel_->try_receive(fd, memory);
+    }
+    result<void> shutdown(int fd, shutdown_side side) override {
+        return ++calls_, kernel_->shutdown(fd, side);
+    }
+    void abort(int fd) override { ++calls_, kernel_->abort(fd); }
+    void close(int fd) override { ++calls_, kernel_->close(fd); }
+
+  private:
+    void note(completion& what) {
+        if (what.more) return;
+        std::erase(polls_, what.user_data);
+        if (std::erase(ending_, what.user_data) != 0 && what.result == -ECANCELED)
+            what.result = ending_mask_;
+    }
+    std::unique_ptr<backend> kernel_;
+    time_point now_;
+    std::uint64_t calls_ = 0;
+    std::deque<std::uint64_t> polls_;
+    std::deque<std::uint64_t> ending_;
+    std::int32_t ending_mask_ = 0;
+};
+
+}  // namespace tunnel_uring::test
