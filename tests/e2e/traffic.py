@@ -1,0 +1,84 @@
+"""Visitors in the background, each asking a `stream` peer for bytes and judging what came.
+
+An exchange is `whole` (every byte right and then the end), `reset`, `refused` (no connection), or it
+breaks a promise and stands in `wrong`: other bytes, a clean end before the last byte, or no progress.
+"""
+
+import collections
+import itertools
+import random
+import socket
+import struct
+import threading
+
+import harness
+import peers
+
+
+def ask(visitor, seed, length):
+    visitor.sendall(struct.pack(">QQ", seed, length))
+
+
+class Traffic:
+    """Asks on and on until stopped; after a failed exchange a visitor rests for a moment."""
+
+    seeds = itertools.count(1)
+
+    def __init__(self, port, visitors=8, sizes=(0, 1000, 100_000, 2_000_000), patience=20.0):
+        self.port, self.sizes, self.patience = port, sizes, patience
+        self.counts, self.wrong = collections.Counter(), []
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._threads = [threading.Thread(target=self._visit, daemon=True) for _ in range(visitors)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(2 * self.patience * harness.PATIENCE)
+            if thread.is_alive():
+                self.wrong.append("a visitor hangs")
+
+    def whole(self):
+        return self.counts["whole"]
+
+    def wait_whole(self, more, timeout=30.0):
+        """Until `more` further exchanges have come through whole."""
+        target = self.whole() + more
+        harness.eventually(lambda: self.whole() >= target or self.wrong,
+                           f"{more} whole exchanges more ({self.counts} so far)", timeout)
+
+    def _visit(self):
+        while not self._stop.is_set():
+            seed, size = next(self.seeds), random.choice(self.sizes)
+            try:
+                outcome = self._exchange(seed, size)
+            except ConnectionRefusedError:
+                outcome = "refused"
+            except (ConnectionResetError, BrokenPipeError):
+                outcome = "reset"
+            except TimeoutError:
+                outcome = None
+                self.wrong.append(f"exchange {seed} of {size} bytes: no progress in {self.patience} s")
+            with self._lock:
+                if outcome:
+                    self.counts[outcome] += 1
+            if outcome != "whole":
+                self._stop.wait(0.05)
+
+    def _exchange(self, seed, size):
+        with harness.connect(self.port, self.patience) as visitor:
+            ask(visitor, seed, size)
+            visitor.shutdown(socket.SHUT_WR)
+            place = 0
+            for piece in itertools.chain(peers.pattern(seed, size, 4), [b""]):
+                got = harness.read_exactly(visitor, len(piece) or 1)
+                if got != piece:
+                    what = "a clean end too early" if piece.startswith(got) else "other bytes"
+                    self.wrong.append(f"exchange {seed} of {size} bytes: {what} after {place}")
+                    return None
+                place += len(piece)
+        return "whole"
