@@ -19,6 +19,16 @@ def ask(visitor, seed, length):
     visitor.sendall(struct.pack(">QQ", seed, length))
 
 
+def serves(port):
+    """Whether an exchange through `port` comes through whole right now; no error is one."""
+    try:
+        with harness.connect(port, 2.0) as visitor:
+            ask(visitor, 1, 1)
+            return harness.read_exactly(visitor, 1) == peers.small_pattern(1, 1)
+    except OSError:
+        return False
+
+
 class Traffic:
     """Asks on and on until stopped; after a failed exchange a visitor rests for a moment."""
 
