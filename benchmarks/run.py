@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Measures the tunnel against a direct connection, side by side in one run.
 
-    benchmarks/run.py [--binary <tunnel-uring>] [--load <load>] [--rounds 7] [--quick] [--json out.json]
+    benchmarks/run.py [--binary <tunnel-uring>] [--rounds 7] [--quick] [--json out.json]
 
 Relay, agent, upstream and client share this machine and its loopback, so only ratios mean anything.
 Each round measures every shape directly and through the tunnel, one right after the other; a ratio
-is taken within its round, and its median, least and greatest over all rounds are told. Under 10 % is
-a tie.
+is taken within its round, and its median, least and greatest over all rounds are told. Under 10 %
+is a tie.
 """
 
 import argparse
@@ -40,13 +40,16 @@ class Shape:
 
     def arguments(self, size):
         amount = "--bytes" if self.command == "bulk" else "--count"
-        given = [f"--{k.replace('_', '-')}={v}".split("=") for k, v in self.options.items()]
-        return [self.command, amount, str(self.amount[size]), *(word for pair in given for word in pair)]
+        words = [self.command, amount, str(self.amount[size])]
+        for name, value in self.options.items():
+            words += ["--" + name.replace("_", "-"), str(value)]
+        return words
 
 
 BOTH_WAYS = (DIRECT, COLD, WARM)
 SHAPES = (
-    Shape("first byte, one after another, p50", "first-byte", "p50_us", 200, 1500, BOTH_WAYS, size=1),
+    Shape("first byte, one after another, p50", "first-byte", "p50_us", 200, 1500, BOTH_WAYS,
+          size=1),
     Shape("first byte, one every 2 ms, p50", "first-byte", "p50_us", 100, 500, BOTH_WAYS, size=1,
           interval_us=2000),
     Shape("ping-pong 64 B, p50", "ping-pong", "p50_us", 1000, 10000, size=64),
@@ -54,7 +57,8 @@ SHAPES = (
     Shape("64 streams x 64 B, operations", "ping-pong", "per_s", 5000, 60000, size=64, streams=64),
     Shape("bulk down, 1 stream", "bulk", "gb_per_s", 200_000_000, 2_000_000_000, streams=1),
     Shape("bulk down, 8 streams", "bulk", "gb_per_s", 200_000_000, 2_000_000_000, streams=8),
-    Shape("new connections at 16", "connect-rate", "per_s", 500, 4000, BOTH_WAYS, size=64, streams=16),
+    Shape("new connections at 16", "connect-rate", "per_s", 500, 4000, BOTH_WAYS, size=64,
+          streams=16),
 )
 
 
@@ -243,8 +247,8 @@ def main():
     print_table(rows, about, rounds)
     if chosen.json:
         pathlib.Path(chosen.json).write_text(
-            json.dumps({"machine": about, "rounds": rounds, "size": size, "results": rows}, indent=1)
-            + "\n", encoding="utf-8")
+            json.dumps({"machine": about, "rounds": rounds, "size": size, "results": rows},
+                       indent=1) + "\n", encoding="utf-8")
     return 0
 
 

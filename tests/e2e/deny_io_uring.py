@@ -1,5 +1,5 @@
-"""python3 deny_io_uring.py <program> ...: runs it where io_uring_setup(2) answers EPERM, as under the
-seccomp profile of a container. Exit 77 if this machine cannot install such a filter."""
+"""python3 deny_io_uring.py <program> ...: runs it where io_uring_setup(2) answers EPERM, as
+under the seccomp profile of a container. Exit 77 if this machine cannot install such a filter."""
 
 import ctypes
 import os

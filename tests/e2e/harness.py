@@ -38,7 +38,8 @@ def binary():
     named = os.environ.get("TUNNEL_URING_BIN")
     if named:
         return pathlib.Path(named).resolve()
-    built = [p for p in ROOT.glob("build*/**/tunnel-uring") if os.access(p, os.X_OK) and p.is_file()]
+    built = [p for p in ROOT.glob("build*/**/tunnel-uring")
+             if p.is_file() and os.access(p, os.X_OK)]
     if not built:
         raise FileNotFoundError("no tunnel-uring below build/: build it, or set TUNNEL_URING_BIN")
     return max(built, key=lambda p: p.stat().st_mtime)
@@ -58,7 +59,7 @@ def scaled(count):
 
 
 def eventually(condition, what, timeout=10.0):
-    """Polls `condition` until it is true and returns its value; fails with `what` at the deadline."""
+    """Polls `condition` until it is true and returns its value; fails at the deadline."""
     deadline = time.monotonic() + timeout * PATIENCE
     while True:
         value = condition()
@@ -135,7 +136,7 @@ class Process:
         return self.paths[stream].read_text(encoding="utf-8", errors="replace")
 
     def wait_match(self, pattern, stream="out", timeout=10.0):
-        """The first match of `pattern` in a whole line of the output; fails early if the child ends."""
+        """The first match of `pattern` in whole lines of the output; fails if the child ends."""
         regex = re.compile(pattern, re.MULTILINE)
 
         def look():
@@ -167,7 +168,7 @@ class Process:
             return self.child.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"{self.name} did not end within {timeout * PATIENCE:g} s") from None
+            raise AssertionError(f"{self.name} did not end in {timeout * PATIENCE:g} s") from None
 
     def rss(self):
         """Resident bytes now."""
@@ -243,7 +244,8 @@ class Token:
 
     def __init__(self, directory, name):
         made = subprocess.run([binary(), "token", "--name", name, "--json"], check=True,
-                              capture_output=True, timeout=10 * PATIENCE, env=environment(directory))
+                              capture_output=True, timeout=10 * PATIENCE,
+                              env=environment(directory))
         value = json.loads(made.stdout)
         self.name, self.secret, self.public_key = name, value["token"], value["public_key"]
         self.path = pathlib.Path(directory, f"{name}.token")
@@ -354,8 +356,10 @@ class Scenario(unittest.TestCase):
                  f'token_file = "{self.token(token).path}"\n{settings}\n']
         for name, lines in services.items():
             parts.append(f'[[services]]\nname = "{name}"\ntype = "tcp"\n{lines}\n')
-        agent = self.start_ours(f"agent-{token}", "agent", "-c", self.write(f"{token}.toml", *parts))
-        agent.ports = {n: int(agent.wait_match(rf"^service {n} tcp://\S+:(\d+)$")[1]) for n in services}
+        config = self.write(f"{token}.toml", *parts)
+        agent = self.start_ours(f"agent-{token}", "agent", "-c", config)
+        agent.ports = {name: int(agent.wait_match(rf"^service {name} tcp://\S+:(\d+)$")[1])
+                       for name in services}
         self._keep(agent, relay.port)
         return agent
 

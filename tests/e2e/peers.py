@@ -25,8 +25,8 @@ def _body(kind):
 
 
 def pattern(seed, length, step=16):
-    """`length` bytes that tell their stream and place, so that no crossed, lost or repeated block can
-    pass for another; in pieces of up to `step` blocks."""
+    """`length` bytes that tell their stream and place, so that no crossed, lost or repeated block
+    can pass for another; in pieces of up to `step` blocks."""
     body, block = _body(seed % 8), 0
     while length > 0:
         piece = b"".join(struct.pack(">QQ", seed, b) + body for b in range(block, block + step))

@@ -59,7 +59,8 @@ class Refused(BesideHealthy):
 
     def test_a_relay_whose_port_is_taken_says_so(self):
         relay = self.start_ours("relay", "relay", "--listen",
-                                f"{LOOPBACK}:{self.relay_process.port}", "--tcp-ports", "1024-65535",
+                                f"{LOOPBACK}:{self.relay_process.port}",
+                                "--tcp-ports", "1024-65535",
                                 "--public-key", self.token().public_key)
         self.expect_refusal(relay, HOST, str(self.relay_process.port))
 
@@ -94,7 +95,8 @@ class Upstreams(BesideHealthy):
 
     def test_an_upstream_that_never_accepts_resets_its_visitors_after_the_time_out(self):
         """The queue of a listener that accepts nothing is full: connecting hangs."""
-        with socket.create_server((LOOPBACK, 0), backlog=0) as full, contextlib.ExitStack() as stack:
+        with (socket.create_server((LOOPBACK, 0), backlog=0) as full,
+              contextlib.ExitStack() as stack):
             for _ in range(3):
                 filler = stack.enter_context(socket.socket())
                 filler.setblocking(False)
@@ -216,7 +218,8 @@ class Configuration(Scenario):
         self.refused(self.AGENT + "[pools]\n" + self.SERVICE, "pools")
 
     def test_a_value_of_the_wrong_type_is_refused(self):
-        self.refused(self.AGENT + '[pool]\nmax_pool_size = "many"\n' + self.SERVICE, "max_pool_size")
+        self.refused(self.AGENT + '[pool]\nmax_pool_size = "many"\n' + self.SERVICE,
+                     "max_pool_size")
 
     def test_a_value_out_of_range_is_refused(self):
         self.refused(self.AGENT + self.SERVICE + "remote_port = 70000\n", "remote_port", "70000")

@@ -11,8 +11,9 @@ from harness import LOOPBACK, PATIENCE, Scenario
 
 class Commands(Scenario):
     def run_ours(self, *arguments, timeout=60, env=()):
-        return subprocess.run([harness.binary(), *map(str, arguments)], capture_output=True, text=True,
-                              check=False, timeout=timeout * PATIENCE, cwd=self.directory,
+        return subprocess.run([harness.binary(), *map(str, arguments)],
+                              capture_output=True, text=True, check=False,
+                              timeout=timeout * PATIENCE, cwd=self.directory,
                               env=harness.environment(self.directory) | dict(env))
 
     def test_demo_shows_that_every_byte_was_right(self):

@@ -1,4 +1,4 @@
-"""What a visitor and an upstream see of each other: bytes, ends, resets, many at once, slow ones."""
+"""What visitor and upstream see of each other: bytes, ends, resets, many at once, slow ones."""
 
 import hashlib
 import random
@@ -326,13 +326,15 @@ class ProxyProtocol(Scenario):
 
     def test_version_1_names_the_visitor_before_its_bytes(self):
         source, public, got = self.arrival("v1")
-        self.assertEqual(got, f"PROXY TCP4 {LOOPBACK} {LOOPBACK} {source} {public}\r\npayload".encode())
+        line = f"PROXY TCP4 {LOOPBACK} {LOOPBACK} {source} {public}\r\n"
+        self.assertEqual(got, line.encode() + b"payload")
 
     def test_version_2_names_the_visitor_before_its_bytes(self):
         source, public, got = self.arrival("v2")
         self.assertEqual(got[:14], b"\r\n\r\n\0\r\nQUIT\n\x21\x11")
         length = struct.unpack(">H", got[14:16])[0]
-        self.assertEqual(got[16:28], socket.inet_aton(LOOPBACK) * 2 + struct.pack(">HH", source, public))
+        addresses = socket.inet_aton(LOOPBACK) * 2 + struct.pack(">HH", source, public)
+        self.assertEqual(got[16:28], addresses)
         self.assertEqual(got[16 + length:], b"payload")
 
 

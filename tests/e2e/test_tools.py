@@ -101,7 +101,8 @@ class WebServer(Scenario):
 class Redis(Scenario):
     def setUp(self):
         super().setUp()
-        server, self.cli, self.benchmark = map(tool, ("redis-server", "redis-cli", "redis-benchmark"))
+        server, self.cli, self.benchmark = map(tool, ("redis-server", "redis-cli",
+                                                      "redis-benchmark"))
         port = harness.free_port()
         self.start("redis", [server, "--port", port, "--bind", LOOPBACK, "--save", "",
                              "--appendonly", "no", "--dir", self.directory])
@@ -204,7 +205,8 @@ class Netcat(Scenario):
             visitor = self.start("nc-visitor", [self.nc, "-N", LOOPBACK, public], stdin=up)
         self.assertEqual(visitor.wait(30), 0)
         self.assertEqual(upstream.wait(30), 0)
-        self.assertEqual(digest_of_file(upstream.paths["out"]), digest_of_file(self.directory / "up"))
+        self.assertEqual(digest_of_file(upstream.paths["out"]),
+                         digest_of_file(self.directory / "up"))
         self.assertEqual(digest_of_file(visitor.paths["out"]),
                          digest_of_file(self.directory / "down"))
 

@@ -1,7 +1,7 @@
 """Visitors in the background, each asking a `stream` peer for bytes and judging what came.
 
-An exchange is `whole` (every byte right and then the end), `reset`, `refused` (no connection), or it
-breaks a promise and stands in `wrong`: other bytes, a clean end before the last byte, or no progress.
+An exchange is `whole` (every byte right and then the end), `reset`, `refused` (no connection), or
+it breaks a promise and stands in `wrong`: other bytes, a clean end too early, or no progress.
 """
 
 import collections
@@ -72,7 +72,7 @@ class Traffic:
                 outcome = "reset"
             except TimeoutError:
                 outcome = None
-                self.wrong.append(f"exchange {seed} of {size} bytes: no progress in {self.patience} s")
+                self.wrong.append(f"exchange {seed} of {size} bytes: stuck for {self.patience} s")
             with self._lock:
                 if outcome:
                     self.counts[outcome] += 1
