@@ -70,15 +70,21 @@ def eventually(condition, what, timeout=10.0):
         time.sleep(POLL)
 
 
+def _first_ephemeral_port():
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as limits:
+        return min(int(limits.read().split()[0]), 32768)
+
+
+# Below the ephemeral ports: the lower part for a relay to pick from, the upper part for free_port().
+TOP_PORT = _first_ephemeral_port() - 1
+TCP_PORTS = f"{TOP_PORT // 3}-{TOP_PORT}"
 _given_ports = set()
 
 
 def free_port():
     """A loopback port below the ephemeral range, free now and given to nobody else in this run."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as limits:
-        top = min(int(limits.read().split()[0]), 32768)
     for _ in range(1000):
-        port = random.randrange(10000, top)
+        port = random.randrange(TOP_PORT // 2, TOP_PORT)
         if port in _given_ports:
             continue
         with contextlib.suppress(OSError), socket.socket() as probe:
@@ -86,7 +92,7 @@ def free_port():
             probe.bind((LOOPBACK, port))
             _given_ports.add(port)
             return port
-    raise AssertionError("no free port between 10000 and the ephemeral range")
+    raise AssertionError("no free port below the ephemeral range")
 
 
 def raise_descriptor_limit():
@@ -325,7 +331,7 @@ class Scenario(unittest.TestCase):
 
     # -- our own programs --------------------------------------------------------------------------
 
-    def relay(self, *extra, port=0, tokens=("laptop",), tcp_ports="1024-65535"):
+    def relay(self, *extra, port=0, tokens=("laptop",), tcp_ports=TCP_PORTS):
         """A relay on loopback, ready; `.port` is its control port."""
         keys = [a for name in tokens for a in ("--public-key", self.token(name).public_key)]
         relay = self.start_ours("relay", "relay", "--listen", f"{LOOPBACK}:{port}",

@@ -48,8 +48,8 @@ class Refused(BesideHealthy):
         self.expect_refusal(taken, REFUSED, str(self.healthy.public))
 
     def test_a_remote_port_of_another_program_is_refused(self):
-        with socket.create_server((LOOPBACK, 0)) as other:
-            port = other.getsockname()[1]
+        port = harness.free_port()
+        with socket.create_server((LOOPBACK, port)):
             self.expect_refusal(self.start_tcp(self.relay_process, "1", remote_port=port),
                                 REFUSED, str(port))
 
@@ -60,19 +60,19 @@ class Refused(BesideHealthy):
     def test_a_relay_whose_port_is_taken_says_so(self):
         relay = self.start_ours("relay", "relay", "--listen",
                                 f"{LOOPBACK}:{self.relay_process.port}",
-                                "--tcp-ports", "1024-65535",
+                                "--tcp-ports", harness.TCP_PORTS,
                                 "--public-key", self.token().public_key)
         self.expect_refusal(relay, HOST, str(self.relay_process.port))
 
     def test_a_relay_without_a_key_refuses_to_start(self):
         relay = self.start_ours("relay", "relay", "--listen", f"{LOOPBACK}:0",
-                                "--tcp-ports", "1024-65535")
+                                "--tcp-ports", harness.TCP_PORTS)
         self.assertIn(relay.wait(), (USAGE, CONFIG))
         self.assertRegex(relay.text("err"), "public.key|token")
 
     def test_a_plaintext_relay_beyond_loopback_refuses_to_start(self):
         relay = self.start_ours("relay", "relay", "--listen", "0.0.0.0:0", "--tcp-ports",
-                                "1024-65535", "--public-key", self.token().public_key)
+                                harness.TCP_PORTS, "--public-key", self.token().public_key)
         self.assertIn(relay.wait(), (USAGE, CONFIG))
         self.assertRegex(relay.text("err"), "(?i)loopback|plain")
 
@@ -264,7 +264,7 @@ class Denied(Scenario):
     def test_every_command_that_needs_io_uring_says_what_is_in_the_way(self):
         deny = (sys.executable, harness.HERE / "deny_io_uring.py")
         key, path = self.token().public_key, self.token().path
-        for arguments in (["relay", "--listen", f"{LOOPBACK}:0", "--tcp-ports", "1024-65535",
+        for arguments in (["relay", "--listen", f"{LOOPBACK}:0", "--tcp-ports", harness.TCP_PORTS,
                            "--public-key", key],
                           ["tcp", "1", "--relay", f"{LOOPBACK}:1", "--token-file", path]):
             with self.subTest(command=arguments[0]):
