@@ -82,8 +82,8 @@ class Upstreams(BesideHealthy):
         return self.tcp(self.relay_process, f"{LOOPBACK}:{port}", *extra)
 
     def assert_reset(self, port, payload=b"hello"):
-        with connect(port) as visitor:
-            with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+        with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+            with connect(port) as visitor:
                 visitor.sendall(payload)
                 self.assertEqual(harness.read_to_end(visitor), b"")
                 self.fail("a clean end")
