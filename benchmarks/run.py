@@ -210,7 +210,7 @@ def print_table(rows, about, rounds):
 
 def find_load(given, directory):
     """The load generator: as given, as built, or compiled now."""
-    found = given or newest("build*/benchmarks/load")
+    found = given or newest("build*/**/benchmarks/load")
     if found is None:
         found = pathlib.Path(directory, "load")
         compiler = shutil.which(os.environ.get("CXX", "g++").split()[-1]) or "c++"
