@@ -1,0 +1,160 @@
+#include "app/config_rules.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <set>
+
+#include "base/log.hpp"
+#include "base/units.hpp"
+#include "net/address.hpp"
+#include "wire/token.hpp"
+
+namespace tunnel_uring {
+
+namespace {
+
+void add(loaded_config& config, const std::string& path, std::string_view sentence) {
+    config.problems.push_back({config.origin(path), fmt::format("{}: {}", path, sentence)});
+}
+
+void check_heartbeat(loaded_config& config, const std::string& table, duration heartbeat,
+                     duration loss) {
+    if (heartbeat < loss) return;
+    add(config, table + ".heartbeat_loss",
+        fmt::format("{} is not longer than the heartbeat of {}; make it at least twice as long",
+                    format_duration(loss), format_duration(heartbeat)));
+}
+
+void check_pool(loaded_config& config, const std::string& path, const pool_config& pool) {
+    const auto most = pool.max_pool_size;
+    if (pool.warm_up_size > most)
+        add(config, path + ".warm_up_size",
+            fmt::format("{} is more than max_pool_size, {}", pool.warm_up_size, most));
+    if (pool.min_idle_connections > most)
+        add(config, path + ".min_idle_connections",
+            fmt::format("{} is more than max_pool_size, {}", pool.min_idle_connections, most));
+}
+
+void check_services(loaded_config& config) {
+    std::set<std::uint16_t> ports;
+    for (std::size_t i = 0; i < config.services.size(); ++i) {
+        const service_config& service = config.values.agent.services[i];
+        const std::string path = "services." + config.services[i].name;
+        // What it inherits from [pool] has been told there.
+        const auto own = config.origins.lower_bound(path + ".pool.");
+        if (own != config.origins.end() && own->first.starts_with(path + ".pool."))
+            check_pool(config, path + ".pool", service.pool);
+        if (service.remote_port != 0 && !ports.insert(service.remote_port).second)
+            add(config, path + ".remote_port",
+                fmt::format("another service has port {} already", service.remote_port));
+    }
+}
+
+void check_tokens(loaded_config& config) {
+    std::set<std::string> known;
+    for (std::size_t i = 0; i < config.tokens.size(); ++i) {
+        const std::string& key = config.values.relay.tokens[i].public_key;
+        if (!key.empty() && !known.insert(key).second)
+            add(config, "relay.tokens." + config.tokens[i].name + ".public_key",
+                "another entry has the same key; give each agent a token of its own");
+    }
+}
+
+// A path in the config file is meant from where that file is.
+std::string token_file_path(const loaded_config& config) {
+    const std::filesystem::path path{config.values.token_file};
+    const bool from_file = config.origin("agent.token_file").source == value_source::file;
+    if (path.is_absolute() || !from_file) return path.string();
+    return (std::filesystem::path{config.file}.parent_path() / path).string();
+}
+
+void read_token_file(loaded_config& config, const std::string& path) {
+    const std::string key = "agent.token_file";
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    std::array<char, 256> text{};
+    const ssize_t length = fd < 0 ? -1 : ::read(fd, text.data(), text.size());
+    const int code = errno;
+    if (fd >= 0) ::close(fd);
+    if (length < 0)
+        return add(config, key,
+                   fmt::format("cannot read {}: {}; make a token with `tunnel-uring token --out "
+                               "{}`",
+                               printable(path), std::strerror(code), printable(path)));
+    const result<token> parsed =
+        token::parse(std::string_view{text.data(), static_cast<std::size_t>(length)});
+    if (!parsed)
+        return add(config, key, fmt::format("{}: {}", printable(path), parsed.error().sentence()));
+    config.values.agent.token = parsed->text();
+}
+
+void find_token(loaded_config& config) {
+    const auto file = config.origin("agent.token_file").source;
+    const auto direct = config.origin("agent.token").source;
+    if (config.values.token_file.empty() || direct > file) return;
+    if (direct == file && direct != value_source::default_value)
+        return add(config, "agent.token_file", "agent.token is there too; say only one of them");
+    config.values.agent.token.clear();
+    config.values.token_file = token_file_path(config);
+    read_token_file(config, config.values.token_file);
+}
+
+bool beyond_this_host(const std::string& address) {
+    const result<host_port> where = parse_host_port(address);
+    return where && is_numeric(*where) && !is_loopback(to_socket_address(*where));
+}
+
+}  // namespace
+
+void check_rules(loaded_config& config) {
+    const agent_config& agent = config.values.agent;
+    const relay_config& relay = config.values.relay;
+    check_heartbeat(config, "agent.lanes", agent.lanes.heartbeat, agent.lanes.heartbeat_loss);
+    check_heartbeat(config, "relay", relay.heartbeat, relay.heartbeat_loss);
+    if (agent.reconnect.initial > agent.reconnect.max)
+        add(config, "agent.reconnect.max",
+            fmt::format("{} is shorter than initial, {}", format_duration(agent.reconnect.max),
+                        format_duration(agent.reconnect.initial)));
+    check_pool(config, "pool", config.values.pool);
+    check_services(config);
+    check_tokens(config);
+}
+
+void require_agent(loaded_config& config) {
+    const agent_config& agent = config.values.agent;
+    if (agent.relays.empty())
+        add(config, "agent.relays",
+            "no relay is given; say --relay host:port, TUNNEL_URING_RELAY or agent.relays");
+    if (agent.services.empty())
+        add(config, "services",
+            "there is nothing to expose; add a [[services]] entry or say --service name=target");
+    find_token(config);
+    for (const std::string& relay : agent.relays) {
+        if (agent.insecure_plaintext || !beyond_this_host(relay)) continue;
+        add(config, "agent.relays",
+            fmt::format("{} is beyond this host, and the connection to it would not be encrypted; "
+                        "say --insecure-plaintext (agent.insecure_plaintext = true) if you trust "
+                        "the network between",
+                        relay));
+    }
+}
+
+void require_relay(loaded_config& config) {
+    const relay_config& relay = config.values.relay;
+    if (relay.tokens.empty() && !relay.insecure_open)
+        add(config, "relay.tokens",
+            "nobody may come in; make a token with `tunnel-uring token` and give its public key "
+            "by --public-key or a [[relay.tokens]] entry, or let everybody in by --insecure-open");
+    if (!relay.insecure_plaintext && beyond_this_host(relay.control_listen))
+        add(config, "relay.control_listen",
+            fmt::format("{} is not loopback, and agents' connections would not be encrypted; say "
+                        "--listen 127.0.0.1:7443, or --insecure-plaintext "
+                        "(relay.insecure_plaintext = true) if you trust the network",
+                        relay.control_listen));
+}
+
+}  // namespace tunnel_uring

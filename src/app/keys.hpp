@@ -1,0 +1,116 @@
+// The one table of configuration keys. Parsing, --set, TUNNEL_URING_* variables, `check --print` and
+// docs/configuration.md are all made from it; defaults are those of the config structs.
+#pragma once
+
+#include <tunnel_uring/config.hpp>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/clock.hpp"
+
+namespace tunnel_uring {
+
+using port_range = std::pair<std::uint16_t, std::uint16_t>;
+
+enum class service_kind { tcp };
+
+// All that can be configured, as the tables of the file have it.
+struct settings {
+    agent_config agent;
+    relay_config relay;
+    pool_config pool;  // Where every service's own pool starts from.
+    log_config log;
+    io_uring_config io_uring;
+    duration grace = agent_config{}.grace;
+    std::string token_file;
+    port_range tcp_ports{relay_config{}.tcp_ports_first, relay_config{}.tcp_ports_last};
+    std::vector<service_kind> service_kinds;  // One for each of agent.services.
+    std::uint32_t config_version = 1;
+};
+
+// What a key may be in: the whole, and one entry of a repeated table.
+struct key_scope {
+    settings& all;
+    pool_config* pool = nullptr;  // That of `all` or of `service`.
+    service_config* service = nullptr;
+    service_kind* kind = nullptr;
+    token_grant* grant = nullptr;
+};
+
+enum class value_type {
+    boolean,
+    count,           // a whole number
+    number,          // any number
+    time,            // a duration
+    size,            // bytes
+    text,            // any
+    path,            // of a file
+    name,            // letters, digits, . _ -
+    dial_address,    // host:port, port or unix:/path
+    relay_address,   // host:port
+    relay_addresses,
+    listen_address,  // a numeric host:port
+    host_address,    // a numeric host
+    token,
+    public_key,
+    ports,           // 15000-15999 or one port
+    port_list,
+    choice,          // one of some words
+};
+
+using value_slot =
+    std::variant<bool*, std::uint16_t*, std::uint32_t*, double*, duration*, std::string*,
+                 std::vector<std::string>*, port_range*, std::vector<port_range>*, log_level*,
+                 log_format*, enum proxy_protocol*, first_speaker*, service_kind*>;
+
+// Inclusive; nanoseconds for times, bytes for sizes, characters for text.
+struct value_limits {
+    double least = 0;
+    double most = 0;
+    bool or_zero = false;  // 0 is fine too, and means something of its own.
+    bool power_of_two = false;
+};
+
+struct config_key {
+    std::string_view table;  // "agent.lanes"; "" for the top.
+    std::string_view name;
+    value_type type;
+    value_limits limits;
+    std::string_view help;
+    value_slot (*slot)(key_scope&);
+    std::string_view default_note = {};  // Where the default is no value but a rule.
+    bool required = false;               // In an entry of a repeated table.
+    bool secret = false;                 // Never shown, never on a command line.
+
+    std::string path() const;      // "agent.lanes.shared"
+    std::string variable() const;  // "TUNNEL_URING_AGENT_LANES_SHARED"; "" in repeated tables
+};
+
+struct config_table {
+    std::string_view path;
+    std::string_view help;
+    bool repeated = false;            // [[path]]; its entries are told apart by `name`.
+    std::string_view owner = {};      // The repeated table that it belongs to one entry of.
+    bool repeats() const noexcept { return repeated || !owner.empty(); }
+};
+
+// In the order in which they are documented and printed.
+std::span<const config_table> config_tables() noexcept;
+std::span<const config_key> config_keys() noexcept;
+const config_table* find_table(std::string_view path) noexcept;
+const config_key* find_key(std::string_view table, std::string_view name) noexcept;
+
+// The words of a choice, in the order of its enum.
+std::span<const std::string_view> words(log_level) noexcept;
+std::span<const std::string_view> words(log_format) noexcept;
+std::span<const std::string_view> words(enum proxy_protocol) noexcept;
+std::span<const std::string_view> words(first_speaker) noexcept;
+std::span<const std::string_view> words(service_kind) noexcept;
+
+}  // namespace tunnel_uring

@@ -1,0 +1,16 @@
+// TOML text (toml.io, 1.0) to raw values with their places.
+#pragma once
+
+#include <string_view>
+
+#include <tunnel_uring/result.hpp>
+
+#include "app/values.hpp"
+
+namespace tunnel_uring {
+
+// The whole document as a table, entries in the order of the file. EINVAL with
+// "line:column: what is wrong".
+result<raw_value> read_toml(std::string_view text);
+
+}  // namespace tunnel_uring
