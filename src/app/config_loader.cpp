@@ -8,8 +8,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <set>
-#include <sstream>
 
 #include "app/config_rules.hpp"
 #include "app/nearest.hpp"
@@ -70,6 +68,7 @@ class loader {
     explicit loader(const config_sources& sources) : sources_{sources} {}
 
     loaded_config load() {
+        out_.problems = sources_.problems;
         read_file();
         read_environment();
         for (const config_entry& entry : sources_.entries) add_entry(entry);

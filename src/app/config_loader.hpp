@@ -4,7 +4,6 @@
 // its place, its key, what is wrong and the remedy; all problems are found, not only the first.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -46,20 +45,19 @@ struct config_entry {
     value_origin from;
 };
 
-using variable_reader = std::function<void(const std::function<void(std::string_view name,
-                                                                     std::string_view value)>&)>;
-
 struct config_sources {
     std::optional<std::string> file;  // Told by a flag; else it is looked for.
-    std::vector<std::pair<std::string, std::string>> environment;  // TUNNEL_URING_* and what finds the file.
+    std::vector<std::pair<std::string, std::string>> environment;
     std::vector<config_entry> entries;     // That flags make.
     std::vector<assignment> assignments;   // Of flags and --set, in their order.
+    std::vector<config_problem> problems;  // Of --set, found already.
     bool only_own_services = false;        // The file's [[services]] are not this command's.
 };
 
 struct loaded_config {
     settings values;
     std::string file;  // "" when there is none.
+    std::string token_path;  // Where the token was read from, "" when not from a file.
     std::map<std::string, value_origin> origins;  // By path; what is not in it is a default.
     std::vector<config_entry> services;      // In the order of values.agent.services.
     std::vector<config_entry> tokens;        // In the order of values.relay.tokens.

@@ -99,8 +99,8 @@ void find_token(loaded_config& config) {
     if (direct == file && direct != value_source::default_value)
         return add(config, "agent.token_file", "agent.token is there too; say only one of them");
     config.values.agent.token.clear();
-    config.values.token_file = token_file_path(config);
-    read_token_file(config, config.values.token_file);
+    config.token_path = token_file_path(config);
+    read_token_file(config, config.token_path);
 }
 
 bool beyond_this_host(const std::string& address) {
@@ -144,7 +144,17 @@ void require_agent(loaded_config& config) {
 }
 
 void require_relay(loaded_config& config) {
-    const relay_config& relay = config.values.relay;
+    relay_config& relay = config.values.relay;
+    // A token file in the config is the agent's affair; on the command line it is meant for us.
+    if (config.origin("agent.token_file").source == value_source::flag) {
+        find_token(config);
+        const result<token> held = token::parse(config.values.agent.token);
+        if (!held) return;
+        token_grant grant;
+        grant.name = "token-file";
+        grant.public_key = format_public_key(held->key());
+        relay.tokens.push_back(std::move(grant));
+    }
     if (relay.tokens.empty() && !relay.insecure_open)
         add(config, "relay.tokens",
             "nobody may come in; make a token with `tunnel-uring token` and give its public key "

@@ -1,0 +1,137 @@
+#include "app/config_print.hpp"
+
+#include <fmt/format.h>
+
+#include "app/values.hpp"
+
+namespace tunnel_uring {
+
+namespace {
+
+std::string origin_name(const value_origin& origin) {
+    return origin.source == value_source::file ? "file" : origin.where;
+}
+
+std::string print_key(const loaded_config& config, const config_key& key, const std::string& path,
+                      key_scope& scope) {
+    const value_origin origin = config.origin(path);
+    const bool set = origin.source != value_source::default_value;
+    if (key.secret) {
+        if (!set) return fmt::format("#{} = \"\"\n", key.name);
+        return fmt::format("#{} = \"(masked)\"  # {}\n", key.name, origin_name(origin));
+    }
+    const std::string value = print(key, scope);
+    if (!set) return fmt::format("#{} = {}\n", key.name, value);
+    return fmt::format("{} = {}  # {}\n", key.name, value, origin_name(origin));
+}
+
+std::string print_table(const loaded_config& config, std::string_view table,
+                        const std::string& prefix, key_scope& scope) {
+    std::string text;
+    for (const config_key& key : config_keys()) {
+        if (key.table != table) continue;
+        const std::string path =
+            prefix.empty() ? std::string{key.name} : fmt::format("{}.{}", prefix, key.name);
+        text += print_key(config, key, path, scope);
+    }
+    return text;
+}
+
+std::string print_services(loaded_config& config) {
+    std::string text;
+    for (std::size_t i = 0; i < config.services.size(); ++i) {
+        service_config& service = config.values.agent.services[i];
+        key_scope scope{config.values, &service.pool, &service, &config.values.service_kinds[i]};
+        const std::string prefix = "services." + config.services[i].name;
+        text += "\n[[services]]\n" + print_table(config, "services", prefix, scope);
+        text += "[services.pool]\n" +
+                print_table(config, "services.pool", prefix + ".pool", scope);
+    }
+    return text;
+}
+
+std::string print_tokens(loaded_config& config) {
+    std::string text;
+    for (std::size_t i = 0; i < config.tokens.size(); ++i) {
+        key_scope scope{config.values};
+        scope.grant = &config.values.relay.tokens[i];
+        text += "\n[[relay.tokens]]\n" + print_table(config, "relay.tokens",
+                                                     "relay.tokens." + config.tokens[i].name,
+                                                     scope);
+    }
+    return text;
+}
+
+// ── markdown ──
+
+std::string default_of(const config_key& key, key_scope& scope) {
+    if (!key.default_note.empty()) return std::string{key.default_note};
+    if (is_empty(key, scope)) return "none";
+    return "`" + print(key, scope) + "`";
+}
+
+std::string table_heading(const config_table& table) {
+    if (table.path.empty()) return "## Top";
+    if (table.repeated) return fmt::format("## [[{}]]", table.path);
+    return fmt::format("## [{}]", table.path);
+}
+
+constexpr std::string_view introduction = R"(# Configuration
+
+<!-- Made by `tunnel-uring check --print-keys-markdown`; a test compares. -->
+
+One TOML file may hold `[agent]` and `[relay]`; each command reads its own part. It is looked for in this order,
+and the first there is counts: `--config <file>`, `$TUNNEL_URING_CONFIG`, `./tunnel-uring.toml`,
+`$XDG_CONFIG_HOME/tunnel-uring/config.toml`, `/etc/tunnel-uring/config.toml`. No file is needed: every key has a
+default or a flag.
+
+- **Precedence**: flag > `--set` > `TUNNEL_URING_*` variable > file > default. `tunnel-uring check --print` shows what is in
+  force and where each value is from.
+- **`--set key=value`** sets any key by its path: `--set agent.lanes.shared=8`, of one service
+  `--set services.db.remote_port=15432`, of its pool `--set services.db.pool.warm_up_size=4`, of one token
+  `--set relay.tokens.laptop.tcp_ports=15432`.
+- **Variables** are the path in capitals: `TUNNEL_URING_AGENT_LANES_SHARED=8`. `TUNNEL_URING_RELAY` is short for
+  `agent.relays`, `TUNNEL_URING_TOKEN` for `agent.token`. Lists are separated by commas. An empty variable counts as
+  none.
+- **Durations** are `"250ms"`, `"10s"`, `"5m"`, `"1h30m"`; a bare number means seconds. **Sizes** are `"64KiB"`,
+  `"1MiB"`, or a number of bytes.
+- **Unknown keys are errors**, with file, line, column and the nearest key; so are values of a wrong type or out of
+  range. `tunnel-uring check` finds them all without starting anything.
+)";
+
+}  // namespace
+
+std::string print_config(loaded_config& config) {
+    std::string text = "# Defaults stand in comments.\n";
+    for (const config_table& table : config_tables()) {
+        if (table.path == "services") text += print_services(config);
+        if (table.path == "relay.tokens") text += print_tokens(config);
+        if (table.repeats()) continue;
+        key_scope scope{config.values, &config.values.pool};
+        if (!table.path.empty()) text += fmt::format("\n[{}]\n", table.path);
+        text += print_table(config, table.path, std::string{table.path}, scope);
+    }
+    return text;
+}
+
+std::string keys_markdown() {
+    settings all;
+    service_config service;
+    service_kind kind{};
+    token_grant grant;
+    key_scope scope{all, &all.pool, &service, &kind, &grant};
+    std::string text{introduction};
+    for (const config_table& table : config_tables()) {
+        text += fmt::format("\n{}\n\n{}\n", table_heading(table), table.help);
+        if (!table.owner.empty()) continue;
+        text += "\n| key | takes | default | |\n|---|---|---|---|\n";
+        for (const config_key& key : config_keys()) {
+            if (key.table != table.path) continue;
+            text += fmt::format("| `{}` | {} | {} | {} |\n", key.name, describe_type(key),
+                                default_of(key, scope), key.help);
+        }
+    }
+    return text;
+}
+
+}  // namespace tunnel_uring
