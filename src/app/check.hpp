@@ -13,9 +13,9 @@ enum class verdict { ok, warn, fail, skip };
 
 struct check_row {
     verdict what = verdict::ok;
-    std::string name;    // "config", "io_uring", …
-    std::string text;    // What was found.
-    std::string remedy;  // "" when there is nothing to do.
+    std::string name;                 // "config", "io_uring", …
+    std::string text;                 // What was found.
+    std::string remedy;               // "" when there is nothing to do.
     exit_status status = exit_limit;  // The command's, when this fails.
 };
 

@@ -14,7 +14,9 @@ namespace tunnel_uring {
 
 namespace {
 
-constexpr unsigned bit(command what) { return 1U << static_cast<unsigned>(what); }
+constexpr unsigned bit(command what) {
+    return 1U << static_cast<unsigned>(what);
+}
 constexpr unsigned for_demo = bit(command::demo);
 constexpr unsigned for_tcp = bit(command::tcp);
 constexpr unsigned for_agent = bit(command::agent);
@@ -24,10 +26,10 @@ constexpr unsigned for_token = bit(command::token);
 
 constexpr std::array flags{
     command_flag{for_tcp | for_agent, '\0', "relay", "<host:port>",
-                 "relay control address; more than one: \"a:1,b:2\"  [env TUNNEL_URING_RELAY]",
+                 "relay control address (repeatable)  [env TUNNEL_URING_RELAY]",
                  sets_key{"agent.relays"}},
     command_flag{for_tcp | for_agent, '\0', "token-file", "<file>",
-                 "agent token              [env TUNNEL_URING_TOKEN holds the token]",
+                 "agent token  [env TUNNEL_URING_TOKEN holds the token]",
                  sets_key{"agent.token_file"}},
     command_flag{for_agent, '\0', "name", "<name>", "shown on the relay (default: the host's name)",
                  sets_key{"agent.name"}},
@@ -52,22 +54,21 @@ constexpr std::array flags{
     command_flag{for_tcp | for_agent, '\0', "insecure-plaintext", "",
                  "connect without encryption to a relay beyond this host",
                  sets_key{"agent.insecure_plaintext", "true"}},
-    command_flag{for_tcp, '\0', "url-only", "",
-                 "print nothing but the URL on stdout (for scripts)", &invocation::url_only},
+    command_flag{for_tcp, '\0', "url-only", "", "print nothing but the URL on stdout (for scripts)",
+                 &invocation::url_only},
 
-    command_flag{for_relay, '\0', "listen", "<addr>",
-                 "where agents come in (default 0.0.0.0:7443)", sets_key{"relay.control_listen"}},
+    command_flag{for_relay, '\0', "listen", "<addr>", "where agents come in (default 0.0.0.0:7443)",
+                 sets_key{"relay.control_listen"}},
     command_flag{for_relay, '\0', "tcp-host", "<addr>",
                  "whose ports visitors come in at (default: the host of --listen)",
                  sets_key{"relay.tcp_host"}},
     command_flag{for_relay, '\0', "tcp-ports", "<a-b>",
-                 "ports that agents may have (default 15000-15999)",
-                 sets_key{"relay.tcp_ports"}},
+                 "ports that agents may have (default 15000-15999)", sets_key{"relay.tcp_ports"}},
     command_flag{for_relay, '\0', "public-key", "<key>",
                  "let this agent in; printed by `tunnel-uring token` (repeatable)",
                  &invocation::public_keys},
-    command_flag{for_relay, '\0', "token-file", "<file>",
-                 "let the agent with this token in", sets_key{"agent.token_file"}},
+    command_flag{for_relay, '\0', "token-file", "<file>", "let the agent with this token in",
+                 sets_key{"agent.token_file"}},
     command_flag{for_relay, '\0', "insecure-open", "", "let agents in without a token",
                  sets_key{"relay.insecure_open", "true"}},
     command_flag{for_relay, '\0', "insecure-plaintext", "",
@@ -99,15 +100,14 @@ constexpr std::array flags{
 
     command_flag{0, 'c', "config", "<file>",
                  "default: $TUNNEL_URING_CONFIG, ./tunnel-uring.toml,\n"
-                 "$XDG_CONFIG_HOME/tunnel-uring/config.toml,\n"
-                 "/etc/tunnel-uring/config.toml",
+                 "$XDG_CONFIG_HOME/tunnel-uring/config.toml, /etc/tunnel-uring/config.toml",
                  is_config_file{}},
     command_flag{0, '\0', "set", "<key=value>",
-                 "override one config key, e.g. --set pool.max_pool_size=80\n(repeatable)",
+                 "override one config key, e.g. --set pool.max_pool_size=80 (repeatable)",
                  is_setting{}},
     command_flag{0, '\0', "log", "<level>", "trace, debug, info, warn, error",
                  sets_key{"log.level"}},
-    command_flag{0, '\0', "log-format", "<format>", "auto, text, logfmt, json",
+    command_flag{0, '\0', "log-format", "<form>", "auto, text, logfmt, json",
                  sets_key{"log.format"}},
     command_flag{for_demo | for_check | for_token, '\0', "json", "",
                  "machine-readable result on stdout (demo, check, token)", &invocation::json},
@@ -126,10 +126,14 @@ class parser {
         while (!rest_.empty() && problem_.empty()) {
             const std::string_view argument = rest_.front();
             rest_ = rest_.subspan(1);
-            if (only_operands || argument == "-" || !argument.starts_with('-')) operand(argument);
-            else if (argument == "--") only_operands = true;
-            else if (argument.starts_with("--")) long_flag(argument.substr(2));
-            else letters(argument.substr(1));
+            if (only_operands || argument == "-" || !argument.starts_with('-'))
+                operand(argument);
+            else if (argument == "--")
+                only_operands = true;
+            else if (argument.starts_with("--"))
+                long_flag(argument.substr(2));
+            else
+                letters(argument.substr(1));
         }
         if (problem_.empty() && !made_.help && !made_.version) complete();
         if (!problem_.empty()) return error{EINVAL, problem_};
@@ -146,8 +150,10 @@ class parser {
             }
             if (made_.what != command::none) return;
             const std::string_view meant = nearest(text, names);
-            problem_ = fmt::format("there is no command \"{}\"{}", printable(text, 80),
-                                   meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
+            problem_ =
+                fmt::format("there is no command \"{}\"; {}", printable(text, 80),
+                            meant.empty() ? fmt::format("commands are {}", fmt::join(names, ", "))
+                                          : fmt::format("did you mean {}?", meant));
         } else if (made_.what == command::tcp && target_.empty()) {
             target_ = text;
         } else {
@@ -165,9 +171,12 @@ class parser {
             text.remove_prefix(1);
             if (found == flags.end())
                 problem_ = fmt::format("there is no option -{}", printable(text, 8));
-            else if (found->operand.empty()) take(*found, {});
-            else if (!text.empty()) take(*found, std::exchange(text, {}));
-            else take_next(*found);
+            else if (found->operand.empty())
+                take(*found, {});
+            else if (!text.empty())
+                take(*found, std::exchange(text, {}));
+            else
+                take_next(*found);
         }
     }
 
@@ -178,9 +187,12 @@ class parser {
         if (flag == nullptr) return unknown(name);
         if (flag->operand.empty() && equals != std::string_view::npos)
             problem_ = fmt::format("--{} takes no value", name);
-        else if (flag->operand.empty()) take(*flag, {});
-        else if (equals != std::string_view::npos) take(*flag, text.substr(equals + 1));
-        else take_next(*flag);
+        else if (flag->operand.empty())
+            take(*flag, {});
+        else if (equals != std::string_view::npos)
+            take(*flag, text.substr(equals + 1));
+        else
+            take_next(*flag);
     }
 
     const command_flag* find(std::string_view name) const {
@@ -202,14 +214,15 @@ class parser {
         const std::string_view meant = nearest(name, known);
         problem_ = fmt::format(
             "{} no option --{}{}",
-            made_.what == command::none ? "there is" : fmt::format("{} has", describe(made_.what).name),
+            made_.what == command::none ? "there is"
+                                        : fmt::format("{} has", describe(made_.what).name),
             printable(name, 80), meant.empty() ? "" : fmt::format("; did you mean --{}?", meant));
     }
 
     void take_next(const command_flag& flag) {
         if (rest_.empty()) {
-            problem_ = fmt::format("--{} needs a value: --{} {}", flag.name, flag.name,
-                                   flag.operand);
+            problem_ =
+                fmt::format("--{} needs a value: --{} {}", flag.name, flag.name, flag.operand);
             return;
         }
         const std::string_view value = rest_.front();
@@ -221,18 +234,18 @@ class parser {
         std::visit([&](const auto& effect) { apply(flag, effect, value); }, flag.effect);
     }
 
-    void apply(const command_flag&, bool invocation::*const& member, std::string_view) {
+    void apply(const command_flag&, bool invocation::* const& member, std::string_view) {
         made_.*member = true;
     }
-    void apply(const command_flag&, std::string invocation::*const& member,
+    void apply(const command_flag&, std::string invocation::* const& member,
                std::string_view value) {
         made_.*member = value;
     }
-    void apply(const command_flag&, std::vector<std::string> invocation::*const& member,
+    void apply(const command_flag&, std::vector<std::string> invocation::* const& member,
                std::string_view value) {
         (made_.*member).emplace_back(value);
     }
-    void apply(const command_flag& flag, std::uint32_t invocation::*const& member,
+    void apply(const command_flag& flag, std::uint32_t invocation::* const& member,
                std::string_view value) {
         std::uint32_t number = 0;
         const auto [end, failure] =
@@ -263,8 +276,10 @@ class parser {
     }
     void apply(const command_flag&, const is_setting&, std::string_view value) {
         parsed_setting setting = parse_setting(value);
-        if (setting.made) made_.sources.assignments.push_back(std::move(*setting.made));
-        else made_.sources.problems.push_back({{value_source::setting, "--set"}, setting.problem});
+        if (setting.made)
+            made_.sources.assignments.push_back(std::move(*setting.made));
+        else
+            made_.sources.problems.push_back({{value_source::setting, "--set"}, setting.problem});
     }
 
     void assign(const command_flag& flag, std::string_view table, std::string_view entry,
@@ -280,7 +295,10 @@ class parser {
                 return;
             }
         }
-        assignment one{std::string{table}, std::string{entry}, std::string{name}, {},
+        assignment one{std::string{table},
+                       std::string{entry},
+                       std::string{name},
+                       {},
                        {value_source::flag, where}};
         one.value.text = value;
         made_.sources.assignments.push_back(std::move(one));
@@ -324,9 +342,9 @@ class parser {
     void add_service(std::string_view text) {
         const std::size_t equals = text.find('=');
         if (equals == 0 || equals == std::string_view::npos) {
-            problem_ = fmt::format(
-                "--service: \"{}\" has no name; write name=target, such as db=5432",
-                printable(text, 80));
+            problem_ =
+                fmt::format("--service: \"{}\" has no name; write name=target, such as db=5432",
+                            printable(text, 80));
             return;
         }
         const std::string name{text.substr(0, equals)};
@@ -371,7 +389,10 @@ class parser {
 
     void add_value(std::string_view table, const std::string& entry, std::string_view name,
                    std::string_view value, std::string_view where) {
-        assignment one{std::string{table}, entry, std::string{name}, {},
+        assignment one{std::string{table},
+                       entry,
+                       std::string{name},
+                       {},
                        {value_source::flag, std::string{where}}};
         one.value.text = value;
         made_.sources.assignments.push_back(std::move(one));
@@ -388,7 +409,9 @@ class parser {
 
 }  // namespace
 
-std::span<const command_flag> command_flags() noexcept { return flags; }
+std::span<const command_flag> command_flags() noexcept {
+    return flags;
+}
 
 result<invocation> parse_command_line(std::span<const std::string_view> arguments) {
     return parser{arguments}.parse();

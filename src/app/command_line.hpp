@@ -36,18 +36,18 @@ struct invocation {
     bool quiet = false;
     config_sources sources;  // Without the environment.
 
-    bool url_only = false;                  // tcp
-    std::string name;                       // tcp: of the service; token: of the agent
-    std::vector<std::string> public_keys;   // relay
-    std::vector<std::string> services;      // agent
-    std::uint32_t requests = 2000;          // demo
-    std::uint32_t concurrency = 16;         // demo
-    bool keep = false;                      // demo
-    bool offline = false;                   // check
-    bool print = false;                     // check
-    bool print_keys_markdown = false;       // check
-    std::string tcp_ports;                  // token
-    std::string out;                        // token
+    bool url_only = false;                 // tcp
+    std::string name;                      // tcp: of the service; token: of the agent
+    std::vector<std::string> public_keys;  // relay
+    std::vector<std::string> services;     // agent
+    std::uint32_t requests = 2000;         // demo
+    std::uint32_t concurrency = 16;        // demo
+    bool keep = false;                     // demo
+    bool offline = false;                  // check
+    bool print = false;                    // check
+    bool print_keys_markdown = false;      // check
+    std::string tcp_ports;                 // token
+    std::string out;                       // token
 };
 
 // What a flag does: sets a member, or a key; `own` keys are those of the one service of `tcp`.

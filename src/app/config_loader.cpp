@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <tuple>
 
 #include "app/config_rules.hpp"
 #include "app/nearest.hpp"
@@ -77,6 +78,11 @@ class loader {
         require_entry_keys();
         finish();
         check_rules(out_);
+        const auto before = [](const config_problem& left, const config_problem& right) {
+            return std::tuple{left.from.source, left.from.at.line, left.from.at.column} <
+                   std::tuple{right.from.source, right.from.at.line, right.from.at.column};
+        };
+        std::stable_sort(out_.problems.begin(), out_.problems.end(), before);
         return std::move(out_);
     }
 
@@ -84,8 +90,8 @@ class loader {
     // ── the file ──
 
     void read_file() {
-        const bool told = sources_.file.has_value() ||
-                          !find_variable(sources_, "TUNNEL_URING_CONFIG").empty();
+        const bool told =
+            sources_.file.has_value() || !find_variable(sources_, "TUNNEL_URING_CONFIG").empty();
         for (const std::string& path : config_search_path(sources_)) {
             std::ifstream file{path, std::ios::binary};
             if (!file && errno == ENOENT && !told) continue;
@@ -100,16 +106,14 @@ class loader {
             if (text.size() > file_limit)
                 return problem({value_source::file, path}, "the config file is larger than 1 MiB");
             out_.file = path;
-            const result<raw_value> parsed = read_toml(text);
-            if (!parsed)
-                return problem({value_source::file, path + ":" + parsed.error().sentence()},
-                               "this is not TOML; see docs/configuration.md");
+            const result<raw_value> parsed = read_toml(text, path);
+            if (!parsed) return problem({value_source::file, ""}, parsed.error().sentence());
             return walk("", "", *parsed);
         }
     }
 
     value_origin in_file(const file_position& at) const {
-        return {value_source::file, fmt::format("{}:{}:{}", out_.file, at.line, at.column)};
+        return {value_source::file, fmt::format("{}:{}:{}", out_.file, at.line, at.column), at};
     }
 
     void walk(const std::string& table, const std::string& entry, const raw_value& content) {
@@ -134,9 +138,9 @@ class loader {
     void walk_entries(const std::string& table, const raw_value::entry& list) {
         const bool is_list = list.value.what == raw_value::kind::list;
         if (!is_list) {
-            return problem(in_file(list.at),
-                           fmt::format("{0}: there may be many; write [[{0}]], in two brackets",
-                                       table));
+            return problem(
+                in_file(list.at),
+                fmt::format("{0}: there may be many; write [[{0}]], in two brackets", table));
         }
         if (table == "services" && sources_.only_own_services) return;
         std::size_t number = 0;
@@ -168,7 +172,10 @@ class loader {
             }
             raw_value word;
             word.text = value;
-            pending_.push_back({std::string{key->table}, {}, std::string{key->name}, word,
+            pending_.push_back({std::string{key->table},
+                                {},
+                                std::string{key->name},
+                                word,
                                 {value_source::variable, name}});
         }
     }
@@ -200,9 +207,8 @@ class loader {
         std::vector<config_entry>& known = entry.table == "services" ? out_.services : out_.tokens;
         const auto same = [&entry](const config_entry& one) { return one.name == entry.name; };
         if (std::any_of(known.begin(), known.end(), same)) {
-            problem(entry.from,
-                    fmt::format("{}: two have the name \"{}\"; give each its own", entry.table,
-                                entry.name));
+            problem(entry.from, fmt::format("{}: two have the name \"{}\"; give each its own",
+                                            entry.table, entry.name));
             return false;
         }
         known.push_back(entry);
@@ -233,9 +239,9 @@ class loader {
         const config_key* const key = find_key(one.table, one.name);
         TU_ASSERT(key != nullptr);
         if (key->secret && one.from.source >= value_source::setting) {
-            return problem(one.from,
-                           one.path() + ": every user of this host can read a command line; use "
-                                        "--token-file or the variable TUNNEL_URING_TOKEN");
+            return problem(one.from, one.path() +
+                                         ": every user of this host can read a command line; use "
+                                         "--token-file or the variable TUNNEL_URING_TOKEN");
         }
         key_scope scope{out_.values, &out_.values.pool};
         if (!enter(one, scope)) return;
@@ -276,8 +282,8 @@ class loader {
         for (const auto* const known : {&out_.services, &out_.tokens}) {
             for (const config_entry& entry : *known) {
                 for (const config_key& key : config_keys()) {
-                    const std::string path = fmt::format("{}.{}.{}", entry.table, entry.name,
-                                                         key.name);
+                    const std::string path =
+                        fmt::format("{}.{}.{}", entry.table, entry.name, key.name);
                     if (key.table != entry.table || !key.required || out_.origins.contains(path))
                         continue;
                     problem(entry.from,
@@ -330,7 +336,9 @@ value_origin loaded_config::origin(const std::string& path) const {
     return found == origins.end() ? value_origin{} : found->second;
 }
 
-loaded_config load_config(const config_sources& sources) { return loader{sources}.load(); }
+loaded_config load_config(const config_sources& sources) {
+    return loader{sources}.load();
+}
 
 std::vector<std::string> config_search_path(const config_sources& sources) {
     if (sources.file) return {*sources.file};
@@ -348,8 +356,10 @@ std::vector<std::string> config_search_path(const config_sources& sources) {
 parsed_setting parse_setting(std::string_view text) {
     const std::size_t equals = text.find('=');
     if (equals == std::string_view::npos || equals == 0)
-        return {{}, fmt::format("\"{}\" is no setting; write key=value, such as "
-                                "pool.max_pool_size=80", printable(text, 80))};
+        return {{},
+                fmt::format("\"{}\" is no setting; write key=value, such as "
+                            "pool.max_pool_size=80",
+                            printable(text, 80))};
     const std::string_view path = text.substr(0, equals);
     const std::size_t dot = path.rfind('.');
     assignment made;
@@ -372,15 +382,21 @@ parsed_setting parse_setting(std::string_view text) {
     const bool named = in == nullptr || in->repeats() == !made.entry.empty();
     if (named && find_key(made.table, made.name) != nullptr) return {made, {}};
     if (!made.entry.empty() || !named)
-        return {{}, fmt::format("{}: unknown key; write {}.<name>.<key>, keys are {}",
-                                printable(path, 80), made.table,
-                                fmt::join(names_in(made.table), ", "))};
+        return {
+            {},
+            fmt::format("{}: unknown key; write {}.<name>.<key>, keys are {}", printable(path, 80),
+                        made.table, fmt::join(names_in(made.table), ", "))};
+    if (in != nullptr && !made.table.empty())
+        return {{},
+                fmt::format("{}: {}", printable(path, 80),
+                            unknown_key(made.table, printable(made.name, 80)))};
     std::vector<std::string> known;
     for (const config_key& key : config_keys()) {
         if (!find_table(key.table)->repeats()) known.push_back(key.path());
     }
-    return {{}, fmt::format("{}: unknown key{}", printable(path, 80),
-                            did_you_mean(path, {known.begin(), known.end()}))};
+    return {{},
+            fmt::format("{}: unknown key{}", printable(path, 80),
+                        did_you_mean(path, {known.begin(), known.end()}))};
 }
 
 }  // namespace tunnel_uring

@@ -1,7 +1,8 @@
 // From the file, the environment and the flags to settings, each value with its origin.
 //
-// Precedence: flag > TUNNEL_URING_* variable > file > default. A wrong value is a problem that names
-// its place, its key, what is wrong and the remedy; all problems are found, not only the first.
+// Precedence: flag or --set, the last counts > TUNNEL_URING_* variable > file > default. A wrong
+// value is a problem that names its place, its key, what is wrong and the remedy; all problems are
+// found, not only the first.
 #pragma once
 
 #include <map>
@@ -20,13 +21,16 @@ enum class value_source { default_value, file, variable, setting, flag };
 
 struct value_origin {
     value_source source = value_source::default_value;
-    std::string where;  // "tunnel-uring.toml:3:7", "TUNNEL_URING_RELAY", "--relay"
+    std::string where;      // "tunnel-uring.toml:3:7", "TUNNEL_URING_RELAY", "--relay"
+    file_position at = {};  // In a file.
 };
 
 struct config_problem {
     value_origin from;
     std::string sentence;  // "pool.max_pool_size: …"
-    std::string text() const { return from.where.empty() ? sentence : from.where + ": " + sentence; }
+    std::string text() const {
+        return from.where.empty() ? sentence : from.where + ": " + sentence;
+    }
 };
 
 struct assignment {
@@ -56,13 +60,14 @@ struct config_sources {
 
 struct loaded_config {
     settings values;
-    std::string file;  // "" when there is none.
+    std::string file;        // "" when there is none.
     std::string token_path;  // Where the token was read from, "" when not from a file.
     std::map<std::string, value_origin> origins;  // By path; what is not in it is a default.
-    std::vector<config_entry> services;      // In the order of values.agent.services.
-    std::vector<config_entry> tokens;        // In the order of values.relay.tokens.
+    std::vector<config_entry> services;           // In the order of values.agent.services.
+    std::vector<config_entry> tokens;             // In the order of values.relay.tokens.
     std::vector<std::string> warnings;
-    std::vector<config_problem> problems;    // When there are any, the values are not to be used.
+    // When there are any, the values are not to be used. Those of the file in its order.
+    std::vector<config_problem> problems;
 
     value_origin origin(const std::string& path) const;
 };

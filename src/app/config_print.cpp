@@ -44,8 +44,7 @@ std::string print_services(loaded_config& config) {
         key_scope scope{config.values, &service.pool, &service, &config.values.service_kinds[i]};
         const std::string prefix = "services." + config.services[i].name;
         text += "\n[[services]]\n" + print_table(config, "services", prefix, scope);
-        text += "[services.pool]\n" +
-                print_table(config, "services.pool", prefix + ".pool", scope);
+        text += "[services.pool]\n" + print_table(config, "services.pool", prefix + ".pool", scope);
     }
     return text;
 }
@@ -55,9 +54,8 @@ std::string print_tokens(loaded_config& config) {
     for (std::size_t i = 0; i < config.tokens.size(); ++i) {
         key_scope scope{config.values};
         scope.grant = &config.values.relay.tokens[i];
-        text += "\n[[relay.tokens]]\n" + print_table(config, "relay.tokens",
-                                                     "relay.tokens." + config.tokens[i].name,
-                                                     scope);
+        text += "\n[[relay.tokens]]\n" +
+                print_table(config, "relay.tokens", "relay.tokens." + config.tokens[i].name, scope);
     }
     return text;
 }
@@ -80,23 +78,23 @@ constexpr std::string_view introduction = R"(# Configuration
 
 <!-- Made by `tunnel-uring check --print-keys-markdown`; a test compares. -->
 
-One TOML file may hold `[agent]` and `[relay]`; each command reads its own part. It is looked for in this order,
-and the first there is counts: `--config <file>`, `$TUNNEL_URING_CONFIG`, `./tunnel-uring.toml`,
-`$XDG_CONFIG_HOME/tunnel-uring/config.toml`, `/etc/tunnel-uring/config.toml`. No file is needed: every key has a
-default or a flag.
+One TOML file may hold `[agent]` and `[relay]`; each command reads its own part. It is looked for
+in this order, and the first there is counts: `--config <file>`, `$TUNNEL_URING_CONFIG`,
+`./tunnel-uring.toml`, `$XDG_CONFIG_HOME/tunnel-uring/config.toml`,
+`/etc/tunnel-uring/config.toml`. No file is needed: every key has a default or a flag.
 
-- **Precedence**: flag > `--set` > `TUNNEL_URING_*` variable > file > default. `tunnel-uring check --print` shows what is in
-  force and where each value is from.
+- **Precedence**: flag or `--set` (the last one counts) > `TUNNEL_URING_*` variable > file >
+  default. `tunnel-uring check --print` shows what is in force and where each value is from.
 - **`--set key=value`** sets any key by its path: `--set agent.lanes.shared=8`, of one service
-  `--set services.db.remote_port=15432`, of its pool `--set services.db.pool.warm_up_size=4`, of one token
-  `--set relay.tokens.laptop.tcp_ports=15432`.
-- **Variables** are the path in capitals: `TUNNEL_URING_AGENT_LANES_SHARED=8`. `TUNNEL_URING_RELAY` is short for
-  `agent.relays`, `TUNNEL_URING_TOKEN` for `agent.token`. Lists are separated by commas. An empty variable counts as
-  none.
-- **Durations** are `"250ms"`, `"10s"`, `"5m"`, `"1h30m"`; a bare number means seconds. **Sizes** are `"64KiB"`,
-  `"1MiB"`, or a number of bytes.
-- **Unknown keys are errors**, with file, line, column and the nearest key; so are values of a wrong type or out of
-  range. `tunnel-uring check` finds them all without starting anything.
+  `--set services.db.remote_port=15432`, of its pool `--set services.db.pool.warm_up_size=4`, of
+  one token `--set relay.tokens.laptop.tcp_ports=15432`.
+- **Variables** are the path in capitals: `TUNNEL_URING_AGENT_LANES_SHARED=8`.
+  `TUNNEL_URING_RELAY` is short for `agent.relays`, `TUNNEL_URING_TOKEN` for `agent.token`. Lists
+  are separated by commas. An empty variable counts as none.
+- **Durations** are `"250ms"`, `"10s"`, `"5m"`, `"1h30m"`; a bare number means seconds. **Sizes**
+  are `"64KiB"`, `"1MiB"`, or a number of bytes.
+- **Unknown keys are errors**, with file, line, column and the nearest key; so are values of a
+  wrong type or out of range. `tunnel-uring check` finds them all without starting anything.
 )";
 
 }  // namespace

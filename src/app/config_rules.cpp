@@ -22,10 +22,18 @@ void add(loaded_config& config, const std::string& path, std::string_view senten
     config.problems.push_back({config.origin(path), fmt::format("{}: {}", path, sentence)});
 }
 
+// Of two keys that contradict each other the place of the one that somebody set.
+void add(loaded_config& config, const std::string& path, const std::string& other,
+         std::string_view sentence) {
+    const bool set = config.origins.contains(path);
+    config.problems.push_back(
+        {config.origin(set ? path : other), fmt::format("{}: {}", path, sentence)});
+}
+
 void check_heartbeat(loaded_config& config, const std::string& table, duration heartbeat,
                      duration loss) {
     if (heartbeat < loss) return;
-    add(config, table + ".heartbeat_loss",
+    add(config, table + ".heartbeat_loss", table + ".heartbeat",
         fmt::format("{} is not longer than the heartbeat of {}; make it at least twice as long",
                     format_duration(loss), format_duration(heartbeat)));
 }
@@ -33,10 +41,10 @@ void check_heartbeat(loaded_config& config, const std::string& table, duration h
 void check_pool(loaded_config& config, const std::string& path, const pool_config& pool) {
     const auto most = pool.max_pool_size;
     if (pool.warm_up_size > most)
-        add(config, path + ".warm_up_size",
+        add(config, path + ".warm_up_size", path + ".max_pool_size",
             fmt::format("{} is more than max_pool_size, {}", pool.warm_up_size, most));
     if (pool.min_idle_connections > most)
-        add(config, path + ".min_idle_connections",
+        add(config, path + ".min_idle_connections", path + ".max_pool_size",
             fmt::format("{} is more than max_pool_size, {}", pool.min_idle_connections, most));
 }
 
@@ -116,7 +124,7 @@ void check_rules(loaded_config& config) {
     check_heartbeat(config, "agent.lanes", agent.lanes.heartbeat, agent.lanes.heartbeat_loss);
     check_heartbeat(config, "relay", relay.heartbeat, relay.heartbeat_loss);
     if (agent.reconnect.initial > agent.reconnect.max)
-        add(config, "agent.reconnect.max",
+        add(config, "agent.reconnect.max", "agent.reconnect.initial",
             fmt::format("{} is shorter than initial, {}", format_duration(agent.reconnect.max),
                         format_duration(agent.reconnect.initial)));
     check_pool(config, "pool", config.values.pool);

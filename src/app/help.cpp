@@ -39,8 +39,7 @@ constexpr std::array commands{
         "  tunnel-uring relay --listen 127.0.0.1:7443 --public-key ed25519:...\n"
         "  tunnel-uring relay -c relay.toml\n"},
     command_description{
-        command::check, "check", "Check", "",
-        "validate the config and this host; try the relay",
+        command::check, "check", "Check", "", "validate the config and this host; try the relay",
         "Look at the config file and at this host: what is right, what is not, and the remedy.\n"
         "Exit 0 if nothing is in the way, 3 if the config is wrong, 4 if this host has no "
         "io_uring,\n6 if another check failed.\n",
@@ -53,11 +52,15 @@ constexpr std::array commands{
         "  tunnel-uring token --name laptop --tcp-ports 15000-15010 --out token\n"},
 };
 
-constexpr std::size_t help_column = 24;
+constexpr std::size_t help_column = 28;
 
 // "  -c, --config <file>   default: …", continued below the first line's help.
 std::string flag_lines(const command_flag& flag) {
-    std::string head = flag.letter == '\0' ? "      --" : fmt::format("  -{}, --", flag.letter);
+    std::string head = "  --";
+    if (flag.letter != '\0')
+        head = fmt::format("  -{}, --", flag.letter);
+    else if (flag.commands == 0)
+        head = "      --";
     head += flag.name;
     if (!flag.operand.empty()) head += fmt::format(" {}", flag.operand);
     std::string text;
@@ -82,10 +85,9 @@ std::string shared_flags(command what) {
 }
 
 std::string overview() {
-    std::string text =
-        "tunnel-uring " TUNNEL_URING_VERSION
-        " - expose a local service through a public relay, on io_uring\n\n"
-        "Usage:  tunnel-uring <command> [options]\n\n";
+    std::string text = "tunnel-uring " TUNNEL_URING_VERSION
+                       " - expose a local service through a public relay, on io_uring\n\n"
+                       "Usage:  tunnel-uring <command> [options]\n\n";
     std::string_view group;
     for (const command_description& one : commands) {
         if (one.group != group) text += fmt::format("{}:\n", one.group);
@@ -106,7 +108,9 @@ std::string overview() {
 
 }  // namespace
 
-std::span<const command_description> command_descriptions() noexcept { return commands; }
+std::span<const command_description> command_descriptions() noexcept {
+    return commands;
+}
 
 const command_description& describe(command what) noexcept {
     const auto found = std::find_if(commands.begin(), commands.end(),
@@ -118,9 +122,9 @@ const command_description& describe(command what) noexcept {
 std::string help_text(command what) {
     if (what == command::none) return overview();
     const command_description& about = describe(what);
-    std::string text = fmt::format("Usage:  tunnel-uring {}{}{} [options]\n\n{}\n", about.name,
-                                   about.arguments.empty() ? "" : " ", about.arguments,
-                                   about.details);
+    std::string text =
+        fmt::format("Usage:  tunnel-uring {}{}{} [options]\n\n{}\n", about.name,
+                    about.arguments.empty() ? "" : " ", about.arguments, about.details);
     for (const command_flag& flag : command_flags()) {
         if (flag.commands != 0 && flag.of(what) && flag.name != "json") text += flag_lines(flag);
     }

@@ -60,11 +60,13 @@ void check_sysctl(std::vector<check_row>& rows) {
     constexpr std::string_view name = "kernel.io_uring_disabled";
     constexpr std::string_view remedy = "sysctl kernel.io_uring_disabled=0";
     if (value.empty()) return;
-    if (value == "0") add(rows, verdict::ok, name, "0, everybody may use io_uring");
+    if (value == "0")
+        add(rows, verdict::ok, name, "0, everybody may use io_uring");
     else if (value == "1")
         add(rows, verdict::warn, name, "1, only a privileged process or group may use io_uring",
             std::string{remedy});
-    else add(rows, verdict::fail, name, value + ", nobody may use io_uring", std::string{remedy});
+    else
+        add(rows, verdict::fail, name, value + ", nobody may use io_uring", std::string{remedy});
 }
 
 void check_ring_size(const io_uring_config& config, std::vector<check_row>& rows) {
@@ -77,9 +79,11 @@ void check_ring_size(const io_uring_config& config, std::vector<check_row>& rows
     const auto ring = make_uring_backend(limits);
     const std::string what =
         fmt::format("a ring of {} entries with RLIMIT_MEMLOCK {}", config.entries, limit);
-    if (ring) add(rows, verdict::ok, "memory", what);
-    else add(rows, verdict::fail, "memory", what + ": " + ring.error().message(),
-             "ulimit -l unlimited (LimitMEMLOCK= in a unit), or lower io_uring.entries");
+    if (ring)
+        add(rows, verdict::ok, "memory", what);
+    else
+        add(rows, verdict::fail, "memory", what + ": " + ring.error().message(),
+            "ulimit -l unlimited (LimitMEMLOCK= in a unit), or lower io_uring.entries");
 }
 
 void check_files(std::string_view role, std::uint64_t needed, std::string_view why,
@@ -88,12 +92,13 @@ void check_files(std::string_view role, std::uint64_t needed, std::string_view w
     ::getrlimit(RLIMIT_NOFILE, &files);
     // The role raises its own limit to the hard one.
     const std::uint64_t have = files.rlim_max;
-    const std::string text =
-        fmt::format("{}: RLIMIT_NOFILE {} (hard {}), at most {} needed: {}", role, files.rlim_cur,
-                    files.rlim_max, needed, why);
-    if (have >= needed) add(rows, verdict::ok, "files", text);
-    else add(rows, verdict::warn, "files", text,
-             fmt::format("ulimit -Hn {} (LimitNOFILE= in a unit), or lower those limits", needed));
+    const std::string text = fmt::format("{}: RLIMIT_NOFILE {} (hard {}), at most {} needed: {}",
+                                         role, files.rlim_cur, files.rlim_max, needed, why);
+    if (have >= needed)
+        add(rows, verdict::ok, "files", text);
+    else
+        add(rows, verdict::warn, "files", text,
+            fmt::format("ulimit -Hn {} (LimitNOFILE= in a unit), or lower those limits", needed));
 }
 
 int try_to_bind(const socket_address& where) {
@@ -107,8 +112,10 @@ int try_to_bind(const socket_address& where) {
 
 std::string bind_remedy(int code, std::uint16_t port) {
     if (code == EACCES)
-        return fmt::format("ports below 1024 need CAP_NET_BIND_SERVICE: setcap "
-                           "cap_net_bind_service=+ep, or take another port than {}", port);
+        return fmt::format(
+            "ports below 1024 need CAP_NET_BIND_SERVICE: setcap "
+            "cap_net_bind_service=+ep, or take another port than {}",
+            port);
     if (code == EADDRNOTAVAIL) return "this host has no such address";
     return fmt::format("ss -ltnp 'sport = :{}' shows who has it", port);
 }
@@ -184,9 +191,9 @@ void check_io_uring(const io_uring_config& config, std::vector<check_row>& rows)
     const result<kernel_features> kernel = probe_kernel();
     if (!kernel) return add(rows, verdict::fail, "io_uring", kernel.error().message());
     const std::string unused = features_unused(*kernel);
-    const std::string text = fmt::format(
-        "kernel {}, liburing {}: {}{}", kernel->release, liburing_version(),
-        features_in_use(*kernel), unused.empty() ? "" : "; there, not used yet: " + unused);
+    const std::string text = fmt::format("kernel {}, liburing {}: {}{}", kernel->release,
+                                         liburing_version(), features_in_use(*kernel),
+                                         unused.empty() ? "" : "; there, not used yet: " + unused);
     if (kernel->multishot_accept && kernel->multishot_receive && kernel->buffer_ring &&
         kernel->defer_taskrun) {
         add(rows, verdict::ok, "io_uring", text);
@@ -233,7 +240,8 @@ void check_relay_ports(const relay_config& config, std::vector<check_row>& rows)
         add(rows, verdict::fail, "ports",
             fmt::format("{} for agents: {}", config.control_listen, std::strerror(code)),
             bind_remedy(code, where->port));
-    else add(rows, verdict::ok, "ports", config.control_listen + " for agents: free");
+    else
+        add(rows, verdict::ok, "ports", config.control_listen + " for agents: free");
     if (!config.tcp_host.empty()) {
         host_port host;
         host.host = config.tcp_host;
@@ -243,13 +251,14 @@ void check_relay_ports(const relay_config& config, std::vector<check_row>& rows)
 }
 
 void check_token_file(const std::string& path, std::vector<check_row>& rows) {
-    struct stat found {};
+    struct stat found{};
     if (::stat(path.c_str(), &found) != 0) return;
     const unsigned mode = found.st_mode & 0777U;
     if ((mode & 077U) == 0)
         add(rows, verdict::ok, "token file", fmt::format("{}: mode {:04o}", path, mode));
-    else add(rows, verdict::warn, "token file",
-             fmt::format("{}: mode {:04o}, others may read it", path, mode), "chmod 600 " + path);
+    else
+        add(rows, verdict::warn, "token file",
+            fmt::format("{}: mode {:04o}, others may read it", path, mode), "chmod 600 " + path);
 }
 
 void check_reachable(std::string_view name, const std::string& address, verdict when_not,
@@ -257,8 +266,7 @@ void check_reachable(std::string_view name, const std::string& address, verdict 
     const result<host_port> where = parse_host_port(address);
     if (!where) return;
     const std::string trouble = try_to_reach(*where);
-    if (trouble.empty())
-        return add(rows, verdict::ok, name, address + ": answers");
+    if (trouble.empty()) return add(rows, verdict::ok, name, address + ": answers");
     add(rows, when_not, name, address + ": " + trouble,
         when_not == verdict::fail ? "is the relay running, and does a firewall let you through?"
                                   : "start it; visitors are refused until then",

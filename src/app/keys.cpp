@@ -8,8 +8,12 @@ namespace tunnel_uring {
 
 namespace {
 
-constexpr double ns(duration time) { return static_cast<double>(time.count()); }
-constexpr value_limits between(duration least, duration most) { return {ns(least), ns(most)}; }
+constexpr double ns(duration time) {
+    return static_cast<double>(time.count());
+}
+constexpr value_limits between(duration least, duration most) {
+    return {ns(least), ns(most)};
+}
 constexpr value_limits zero_or(duration least, duration most) {
     return {ns(least), ns(most), true};
 }
@@ -45,57 +49,107 @@ using type = value_type;
 #define TU_SLOT(expression) [](scope& in) -> value_slot { return &in.expression; }
 
 // One set of rows for two tables: a service's pool has all that [pool] has.
-#define TU_POOL_KEYS(table)                                                                       \
-    config_key{table, "max_pool_size", type::count, {1, 10'000},                                  \
-               "Most connections of one service's pool.", TU_SLOT(pool->max_pool_size)},          \
-    config_key{table, "min_idle_connections", type::count, {0, 10'000},                           \
-               "So many stand ready at all times; refilled in the background.",                   \
-               TU_SLOT(pool->min_idle_connections)},                                              \
-    config_key{table, "warm_up_size", type::count, {0, 10'000},                                   \
-               "So many are opened at the start. 0: a service is not connected to before a "      \
-               "visitor comes.",                                                                  \
-               TU_SLOT(pool->warm_up_size)},                                                      \
-    config_key{table, "max_idle_time", type::time, between(1s, 24h),                              \
-               "A connection that stood ready so long is closed and replaced.",                   \
-               TU_SLOT(pool->max_idle_time)},                                                     \
-    config_key{table, "max_lifetime", type::time, zero_or(1s, 24h * 30),                          \
-               "A connection so old is closed and replaced, jittered by 10 %. 0: no limit.",      \
-               TU_SLOT(pool->max_lifetime)},                                                      \
-    config_key{table, "connection_timeout", type::time, timeout,                                  \
-               "Longest time for one connection to be made.", TU_SLOT(pool->connection_timeout)}, \
-    config_key{table, "acquire_timeout", type::time, timeout,                                     \
-               "At the maximum a visitor waits so long for a connection.",                        \
-               TU_SLOT(pool->acquire_timeout)},                                                   \
-    config_key{table, "acquire_queue", type::count, {0, 1'000'000},                               \
-               "So many visitors may wait; one more is refused at once.",                         \
-               TU_SLOT(pool->acquire_queue)}
+#define TU_POOL_KEYS(table)                                                                      \
+    config_key{table,                                                                            \
+               "max_pool_size",                                                                  \
+               type::count,                                                                      \
+               {1, 10'000},                                                                      \
+               "Most connections of one service's pool.",                                        \
+               TU_SLOT(pool->max_pool_size)},                                                    \
+        config_key{table,                                                                        \
+                   "min_idle_connections",                                                       \
+                   type::count,                                                                  \
+                   {0, 10'000},                                                                  \
+                   "So many stand ready at all times; refilled in the background.",              \
+                   TU_SLOT(pool->min_idle_connections)},                                         \
+        config_key{table,                                                                        \
+                   "warm_up_size",                                                               \
+                   type::count,                                                                  \
+                   {0, 10'000},                                                                  \
+                   "So many are opened at the start. 0: a service is not connected to before a " \
+                   "visitor comes.",                                                             \
+                   TU_SLOT(pool->warm_up_size)},                                                 \
+        config_key{table,                                                                        \
+                   "max_idle_time",                                                              \
+                   type::time,                                                                   \
+                   between(1s, 24h),                                                             \
+                   "A connection that stood ready so long is closed and replaced.",              \
+                   TU_SLOT(pool->max_idle_time)},                                                \
+        config_key{table,                                                                        \
+                   "max_lifetime",                                                               \
+                   type::time,                                                                   \
+                   zero_or(1s, 24h * 30),                                                        \
+                   "A connection so old is closed and replaced, jittered by 10 %. 0: no limit.", \
+                   TU_SLOT(pool->max_lifetime)},                                                 \
+        config_key{table,                                                                        \
+                   "connection_timeout",                                                         \
+                   type::time,                                                                   \
+                   timeout,                                                                      \
+                   "Longest time for one connection to be made.",                                \
+                   TU_SLOT(pool->connection_timeout)},                                           \
+        config_key{table,                                                                        \
+                   "acquire_timeout",                                                            \
+                   type::time,                                                                   \
+                   timeout,                                                                      \
+                   "At the maximum a visitor waits so long for a connection.",                   \
+                   TU_SLOT(pool->acquire_timeout)},                                              \
+        config_key {                                                                             \
+        table, "acquire_queue", type::count, {0, 1'000'000},                                     \
+            "So many visitors may wait; one more is refused at once.",                           \
+            TU_SLOT(pool->acquire_queue)                                                         \
+    }
 
 constexpr std::array keys{
-    config_key{"", "config_version", type::count, {1, 1},
-               "The version of this file's keys.", TU_SLOT(all.config_version)},
+    config_key{"",
+               "config_version",
+               type::count,
+               {1, 1},
+               "The version of this file's keys.",
+               TU_SLOT(all.config_version)},
 
-    config_key{"agent", "name", type::name, short_text,
-               "Shown on the relay.", TU_SLOT(all.agent.name), "the host's name"},
-    config_key{"agent", "relays", type::relay_addresses, {1, 16},
-               "Relays to be at, a session with each.", TU_SLOT(all.agent.relays), "none: required"},
+    config_key{"agent", "name", type::name, short_text, "Shown on the relay.",
+               TU_SLOT(all.agent.name), "the host's name"},
+    config_key{"agent",
+               "relays",
+               type::relay_addresses,
+               {1, 16},
+               "Relays to be at, a session with each.",
+               TU_SLOT(all.agent.relays),
+               "none: required"},
     config_key{"agent", "token_file", type::path, long_text,
                "A file with the token that `tunnel-uring token` made, mode 0600. Relative to the "
                "config file.",
                TU_SLOT(all.token_file)},
-    config_key{"agent", "token", type::token, long_text,
+    config_key{"agent",
+               "token",
+               type::token,
+               long_text,
                "The token itself, instead of a file. Never on a command line, where every user of "
                "the host could read it.",
-               TU_SLOT(all.agent.token), {}, false, true},
+               TU_SLOT(all.agent.token),
+               {},
+               false,
+               true},
     config_key{"agent", "insecure_plaintext", type::boolean, one_word,
                "Connect without encryption to relays beyond this host.",
                TU_SLOT(all.agent.insecure_plaintext)},
-    config_key{"agent", "max_exchanges", type::count, {1, 1'000'000},
+    config_key{"agent",
+               "max_exchanges",
+               type::count,
+               {1, 1'000'000},
                "Most visitors served at once, over all services.",
                TU_SLOT(all.agent.max_exchanges)},
 
-    config_key{"agent.lanes", "shared", type::count, {1, 64},
-               "Lanes that each carry many visitors' bytes.", TU_SLOT(all.agent.lanes.shared)},
-    config_key{"agent.lanes", "bulk_max", type::count, {0, 1024},
+    config_key{"agent.lanes",
+               "shared",
+               type::count,
+               {1, 64},
+               "Lanes that each carry many visitors' bytes.",
+               TU_SLOT(all.agent.lanes.shared)},
+    config_key{"agent.lanes",
+               "bulk_max",
+               type::count,
+               {0, 1024},
                "Most bulk lanes each way, for big transfers; how many stand ready follows demand.",
                TU_SLOT(all.agent.lanes.bulk_max)},
     config_key{"agent.lanes", "max_lifetime", type::time, between(1s, 24h * 30),
@@ -109,9 +163,12 @@ constexpr std::array keys{
 
     config_key{"agent.reconnect", "initial", type::time, between(1ms, 1h),
                "The first delay is at most this.", TU_SLOT(all.agent.reconnect.initial)},
-    config_key{"agent.reconnect", "max", type::time, between(1ms, 24h),
-               "No delay is longer.", TU_SLOT(all.agent.reconnect.max)},
-    config_key{"agent.reconnect", "multiplier", type::number, {1, 100},
+    config_key{"agent.reconnect", "max", type::time, between(1ms, 24h), "No delay is longer.",
+               TU_SLOT(all.agent.reconnect.max)},
+    config_key{"agent.reconnect",
+               "multiplier",
+               type::number,
+               {1, 100},
                "From one delay's bound to the next one's.",
                TU_SLOT(all.agent.reconnect.multiplier)},
     config_key{"agent.reconnect", "reset_after", type::time, between(0s, 24h),
@@ -123,9 +180,8 @@ constexpr std::array keys{
     config_key{"services", "name", type::name, short_text,
                "Its name, in the log and in `--set services.<name>.<key>=<value>`.",
                TU_SLOT(service->name), "none: required", true},
-    config_key{"services", "type", type::choice, one_word,
-               "What it is.", [](scope& in) -> value_slot { return in.kind; }, "none: required",
-               true},
+    config_key{"services", "type", type::choice, one_word, "What it is.",
+               [](scope& in) -> value_slot { return in.kind; }, "none: required", true},
     config_key{"services", "upstream", type::dial_address, long_text,
                "Where it listens: `host:port`, a port of localhost, or `unix:/path`.",
                TU_SLOT(service->upstream), "none: required", true},
@@ -140,8 +196,12 @@ constexpr std::array keys{
                "Who says the first byte. `server` (ssh, smtp, mysql): connections made ahead of "
                "their visitor meet login timers, so make none unless you know better.",
                TU_SLOT(service->speaks_first)},
-    config_key{"services", "max_connections", type::count, {1, 1'000'000},
-               "Most visitors at once; one more is refused.", TU_SLOT(service->max_connections)},
+    config_key{"services",
+               "max_connections",
+               type::count,
+               {1, 1'000'000},
+               "Most visitors at once; one more is refused.",
+               TU_SLOT(service->max_connections)},
 
     TU_POOL_KEYS("services.pool"),
 
@@ -150,46 +210,73 @@ constexpr std::array keys{
     config_key{"relay", "tcp_host", type::host_address, long_text,
                "The address whose ports visitors come in at.", TU_SLOT(all.relay.tcp_host),
                "the host of `control_listen`"},
-    config_key{"relay", "tcp_ports", type::ports, {1, 65535},
-               "The ports that agents may have.", TU_SLOT(all.tcp_ports)},
-    config_key{"relay", "insecure_open", type::boolean, one_word,
-               "Let agents in without a token.", TU_SLOT(all.relay.insecure_open)},
+    config_key{"relay",
+               "tcp_ports",
+               type::ports,
+               {1, 65535},
+               "The ports that agents may have.",
+               TU_SLOT(all.tcp_ports)},
+    config_key{"relay", "insecure_open", type::boolean, one_word, "Let agents in without a token.",
+               TU_SLOT(all.relay.insecure_open)},
     config_key{"relay", "insecure_plaintext", type::boolean, one_word,
                "Listen for agents beyond this host without encryption.",
                TU_SLOT(all.relay.insecure_plaintext)},
-    config_key{"relay", "max_agents", type::count, {1, 1'000'000},
-               "Most agents at once.", TU_SLOT(all.relay.max_agents)},
-    config_key{"relay", "max_exchanges", type::count, {1, 1'000'000},
-               "Most visitors at once, over all agents.", TU_SLOT(all.relay.max_exchanges)},
+    config_key{"relay",
+               "max_agents",
+               type::count,
+               {1, 1'000'000},
+               "Most agents at once.",
+               TU_SLOT(all.relay.max_agents)},
+    config_key{"relay",
+               "max_exchanges",
+               type::count,
+               {1, 1'000'000},
+               "Most visitors at once, over all agents.",
+               TU_SLOT(all.relay.max_exchanges)},
     config_key{"relay", "heartbeat", type::time, between(10ms, 10min),
                "An agent silent so long is pinged.", TU_SLOT(all.relay.heartbeat)},
     config_key{"relay", "heartbeat_loss", type::time, between(20ms, 1h),
                "An agent silent so long is taken for dead. More than `heartbeat`.",
                TU_SLOT(all.relay.heartbeat_loss)},
 
-    config_key{"relay.tokens", "name", type::name, short_text,
-               "Whose it is.", TU_SLOT(grant->name), "none: required", true},
+    config_key{"relay.tokens", "name", type::name, short_text, "Whose it is.", TU_SLOT(grant->name),
+               "none: required", true},
     config_key{"relay.tokens", "public_key", type::public_key, long_text,
                "As `tunnel-uring token` printed it. The token itself stays with the agent.",
                TU_SLOT(grant->public_key), "none: required", true},
-    config_key{"relay.tokens", "tcp_ports", type::port_list, {1, 65535},
+    config_key{"relay.tokens",
+               "tcp_ports",
+               type::port_list,
+               {1, 65535},
                "Which of the relay's `tcp_ports` its services may have.",
-               TU_SLOT(grant->tcp_ports), "all"},
+               TU_SLOT(grant->tcp_ports),
+               "all"},
 
-    config_key{"log", "level", type::choice, one_word,
-               "Lines of less weight are left out.", TU_SLOT(all.log.level)},
+    config_key{"log", "level", type::choice, one_word, "Lines of less weight are left out.",
+               TU_SLOT(all.log.level)},
     config_key{"log", "format", type::choice, one_word,
                "`auto` is `text` on a terminal, else `logfmt`.", TU_SLOT(all.log.format)},
-    config_key{"log", "access", type::boolean, one_word,
-               "One line for each visitor's connection.", TU_SLOT(all.log.access)},
+    config_key{"log", "access", type::boolean, one_word, "One line for each visitor's connection.",
+               TU_SLOT(all.log.access)},
 
-    config_key{"io_uring", "entries", type::count, {64, 32'768},
-               "Of the submission queue.", TU_SLOT(all.io_uring.entries)},
-    config_key{"io_uring", "buffers", type::count, {16, 32'768, false, true},
+    config_key{"io_uring",
+               "entries",
+               type::count,
+               {64, 32'768},
+               "Of the submission queue.",
+               TU_SLOT(all.io_uring.entries)},
+    config_key{"io_uring",
+               "buffers",
+               type::count,
+               {16, 32'768, false, true},
                "Provided buffers in each of two groups, a power of two.",
                TU_SLOT(all.io_uring.buffers)},
-    config_key{"io_uring", "buffer_size", type::size, {4096, 1 << 20},
-               "Of each buffer.", TU_SLOT(all.io_uring.buffer_size)},
+    config_key{"io_uring",
+               "buffer_size",
+               type::size,
+               {4096, 1 << 20},
+               "Of each buffer.",
+               TU_SLOT(all.io_uring.buffer_size)},
 
     config_key{"shutdown", "grace", type::time, between(0s, 24h),
                "After SIGTERM or SIGINT open connections have so long to end; a second signal ends "
@@ -224,13 +311,16 @@ std::string config_key::variable() const {
     return text;
 }
 
-std::span<const config_table> config_tables() noexcept { return tables; }
-std::span<const config_key> config_keys() noexcept { return keys; }
+std::span<const config_table> config_tables() noexcept {
+    return tables;
+}
+std::span<const config_key> config_keys() noexcept {
+    return keys;
+}
 
 const config_table* find_table(std::string_view path) noexcept {
-    const auto found = std::find_if(tables.begin(), tables.end(), [path](const config_table& one) {
-        return one.path == path;
-    });
+    const auto found = std::find_if(tables.begin(), tables.end(),
+                                    [path](const config_table& one) { return one.path == path; });
     return found == tables.end() ? nullptr : &*found;
 }
 
@@ -241,10 +331,20 @@ const config_key* find_key(std::string_view table, std::string_view name) noexce
     return found == keys.end() ? nullptr : &*found;
 }
 
-std::span<const std::string_view> words(log_level) noexcept { return level_words; }
-std::span<const std::string_view> words(log_format) noexcept { return format_words; }
-std::span<const std::string_view> words(enum proxy_protocol) noexcept { return proxy_words; }
-std::span<const std::string_view> words(first_speaker) noexcept { return speaker_words; }
-std::span<const std::string_view> words(service_kind) noexcept { return kind_words; }
+std::span<const std::string_view> words(log_level) noexcept {
+    return level_words;
+}
+std::span<const std::string_view> words(log_format) noexcept {
+    return format_words;
+}
+std::span<const std::string_view> words(enum proxy_protocol) noexcept {
+    return proxy_words;
+}
+std::span<const std::string_view> words(first_speaker) noexcept {
+    return speaker_words;
+}
+std::span<const std::string_view> words(service_kind) noexcept {
+    return kind_words;
+}
 
 }  // namespace tunnel_uring

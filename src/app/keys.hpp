@@ -1,5 +1,5 @@
-// The one table of configuration keys. Parsing, --set, TUNNEL_URING_* variables, `check --print` and
-// docs/configuration.md are all made from it; defaults are those of the config structs.
+// The one table of configuration keys. Parsing, --set, TUNNEL_URING_* variables, `check --print`
+// and docs/configuration.md are all made from it; defaults are those of the config structs.
 #pragma once
 
 #include <tunnel_uring/config.hpp>
@@ -45,23 +45,23 @@ struct key_scope {
 
 enum class value_type {
     boolean,
-    count,           // a whole number
-    number,          // any number
-    time,            // a duration
-    size,            // bytes
-    text,            // any
-    path,            // of a file
-    name,            // letters, digits, . _ -
-    dial_address,    // host:port, port or unix:/path
-    relay_address,   // host:port
+    count,          // a whole number
+    number,         // any number
+    time,           // a duration
+    size,           // bytes
+    text,           // any
+    path,           // of a file
+    name,           // letters, digits, . _ -
+    dial_address,   // host:port, port or unix:/path
+    relay_address,  // host:port
     relay_addresses,
     listen_address,  // a numeric host:port
     host_address,    // a numeric host
     token,
     public_key,
-    ports,           // 15000-15999 or one port
+    ports,  // 15000-15999 or one port
     port_list,
-    choice,          // one of some words
+    choice,  // one of some words
 };
 
 using value_slot =
@@ -95,8 +95,8 @@ struct config_key {
 struct config_table {
     std::string_view path;
     std::string_view help;
-    bool repeated = false;            // [[path]]; its entries are told apart by `name`.
-    std::string_view owner = {};      // The repeated table that it belongs to one entry of.
+    bool repeated = false;        // [[path]]; its entries are told apart by `name`.
+    std::string_view owner = {};  // The repeated table that it belongs to one entry of.
     bool repeats() const noexcept { return repeated || !owner.empty(); }
 };
 

@@ -58,8 +58,8 @@ exit_status make_token(const invocation& asked, const loaded_config& config) {
         word.text = text;
         const auto wrong = assign(*find_key("relay.tokens", key), scope, word);
         if (!text.empty() && wrong)
-            problems.push_back({{value_source::flag, key == "name" ? "--name" : "--tcp-ports"},
-                                *wrong});
+            problems.push_back(
+                {{value_source::flag, key == "name" ? "--name" : "--tcp-ports"}, *wrong});
     };
     take("name", asked.name);
     take("tcp_ports", asked.tcp_ports);
@@ -71,8 +71,10 @@ exit_status make_token(const invocation& asked, const loaded_config& config) {
 
 exit_status serve(const invocation& asked, loaded_config config) {
     const bool is_relay = asked.what == command::relay;
-    if (is_relay) require_relay(config);
-    else require_agent(config);
+    if (is_relay)
+        require_relay(config);
+    else
+        require_agent(config);
     if (!config.problems.empty()) return complain(config.problems);
     raise_file_limit();
     if (is_relay) return run_relay(config.values.relay, config.values.log);
@@ -103,9 +105,15 @@ exit_status run(invocation asked) {
     }
     asked.sources.environment = read_environment();
     loaded_config config = load_config(asked.sources);
-    const bool needs_config = asked.what == command::tcp || asked.what == command::agent ||
-                              asked.what == command::relay;
-    if (needs_config && !config.problems.empty()) return complain(config.problems);
+    const bool needs_config =
+        asked.what == command::tcp || asked.what == command::agent || asked.what == command::relay;
+    if (!needs_config && asked.what != command::check) {
+        // What a file says is no matter of theirs.
+        std::erase_if(config.problems, [](const config_problem& one) {
+            return one.from.source < value_source::setting;
+        });
+    }
+    if (asked.what != command::check && !config.problems.empty()) return complain(config.problems);
     configure_log(config.values.log);
     if (asked.what != command::check) {
         for (const std::string& warning : config.warnings) log_warn("config.warning", warning);
@@ -121,8 +129,10 @@ exit_status run(invocation asked) {
         }
         case command::check:
             return run_check(std::move(config), {asked.offline, asked.json, asked.print});
-        case command::token: return make_token(asked, config);
-        default: return serve(asked, std::move(config));
+        case command::token:
+            return make_token(asked, config);
+        default:
+            return serve(asked, std::move(config));
     }
 }
 

@@ -22,13 +22,13 @@ std::string write_secret(const std::string& path, const std::string& text) {
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         if (errno == EEXIST)
-            return fmt::format("{} exists, and a token may be lost by overwriting it: remove it "
-                               "first or choose another file",
-                               printable(path));
+            return fmt::format(
+                "{} exists, and a token may be lost by overwriting it: remove it "
+                "first or choose another file",
+                printable(path));
         return fmt::format("cannot make {}: {}", printable(path), std::strerror(errno));
     }
-    const bool written =
-        ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
     const bool closed = ::close(fd) == 0;
     if (written && closed) return {};
     return fmt::format("cannot write {}: {}", printable(path), std::strerror(errno));
@@ -41,8 +41,8 @@ std::string ports_text(const std::vector<port_range>& ranges) {
 }
 
 std::string stanza(const token_options& options, const std::string& key) {
-    std::string text = fmt::format("[[relay.tokens]]\nname = \"{}\"\npublic_key = \"{}\"\n",
-                                   options.name, key);
+    std::string text =
+        fmt::format("[[relay.tokens]]\nname = \"{}\"\npublic_key = \"{}\"\n", options.name, key);
     if (!options.tcp_ports.empty())
         text += fmt::format("tcp_ports = \"{}\"\n", ports_text(options.tcp_ports));
     return text;
@@ -62,17 +62,21 @@ exit_status run_token(const token_options& options) {
     }
     if (options.json) {
         nlohmann::json out{{"name", options.name}, {"public_key", key}};
-        if (options.out.empty()) out["token"] = made.text();
-        else out["file"] = options.out;
+        if (options.out.empty())
+            out["token"] = made.text();
+        else
+            out["file"] = options.out;
         if (!options.tcp_ports.empty()) out["tcp_ports"] = ports_text(options.tcp_ports);
         fmt::print("{}\n", out.dump());
     } else {
         if (options.out.empty())
-            fmt::print("The token, a secret: put it into a file of mode 0600 beside the agent\n"
-                       "(--token-file), or into the variable TUNNEL_URING_TOKEN.\n\n{}\n\n",
-                       made.text());
-        else fmt::print("The token is in {}; it stays with the agent (--token-file).\n\n",
-                        printable(options.out));
+            fmt::print(
+                "The token, a secret: put it into a file of mode 0600 beside the agent\n"
+                "(--token-file), or into the variable TUNNEL_URING_TOKEN.\n\n{}\n\n",
+                made.text());
+        else
+            fmt::print("The token is in {}; it stays with the agent (--token-file).\n\n",
+                       printable(options.out));
         fmt::print("For the relay, the flag --public-key {}\nor in its config file:\n\n{}", key,
                    stanza(options, key));
     }

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "base/log.hpp"
+
 namespace tunnel_uring {
 
 namespace {
@@ -56,12 +58,13 @@ raw_value convert(const toml::node& node) {
 
 }  // namespace
 
-result<raw_value> read_toml(std::string_view text) {
+result<raw_value> read_toml(std::string_view text, std::string_view file) {
     try {
         return convert(toml::parse(text));
     } catch (const toml::parse_error& failure) {
         const file_position at = place(failure.source());
-        return error{EINVAL, fmt::format("{}:{}: {}", at.line, at.column, failure.description())};
+        return error{EINVAL, fmt::format("{}:{}:{}: this is not TOML: {}", file, at.line, at.column,
+                                         printable(failure.description()))};
     }
 }
 

@@ -10,7 +10,7 @@
 namespace tunnel_uring {
 
 // The whole document as a table, entries in the order of the file. EINVAL with
-// "line:column: what is wrong".
-result<raw_value> read_toml(std::string_view text);
+// "file:line:column: what is wrong".
+result<raw_value> read_toml(std::string_view text, std::string_view file);
 
 }  // namespace tunnel_uring

@@ -23,15 +23,17 @@ std::string features_unused(const kernel_features& kernel) {
     return fmt::format("{}", fmt::join(names, ", "));
 }
 
-std::string_view liburing_version() noexcept { return TUNNEL_URING_LIBURING; }
+std::string_view liburing_version() noexcept {
+    return TUNNEL_URING_LIBURING;
+}
 
 std::string version_text() {
     std::string text = fmt::format("tunnel-uring {}\nliburing {}\n{}\n", TUNNEL_URING_VERSION,
                                    liburing_version(), OpenSSL_version(OPENSSL_VERSION));
     const result<kernel_features> kernel = probe_kernel();
     if (!kernel) return text + fmt::format("io_uring: {}\n", kernel.error().message());
-    text += fmt::format("Linux {}\nio_uring: in use: {}\n", kernel->release,
-                        features_in_use(*kernel));
+    text +=
+        fmt::format("Linux {}\nio_uring: in use: {}\n", kernel->release, features_in_use(*kernel));
     const std::string unused = features_unused(*kernel);
     if (!unused.empty()) text += fmt::format("io_uring: there, not used yet: {}\n", unused);
     return text;
