@@ -41,7 +41,7 @@ task<result<buffer>> stream::receive(buffer_group& group, std::size_t limit, can
     for (;;) {
         result<buffer> got = co_await io_->receive(get(), group, limit, stop);
         if (got || got.error().code() != ENOBUFS) co_return std::move(got);
-        const result<void> home = co_await group.came_home().wait(stop);
+        const result<void> home = co_await group.wait_for_buffer(stop);
         if (!home) co_return home.error();
     }
 }

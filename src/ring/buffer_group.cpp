@@ -45,6 +45,13 @@ buffer_group::~buffer_group() {
     io_.free_groups_.push_back(id_);
 }
 
+task<result<void>> buffer_group::wait_for_buffer(cancel_token stop) {
+    deadline soon{io_, 10ms, stop};
+    const result<void> home = co_await came_home_.wait(soon.token());
+    if (!home && !soon.expired_first()) co_return home;
+    co_return result<void>{};
+}
+
 buffer buffer_group::take(std::uint16_t id, std::uint32_t size) noexcept {
     TU_ASSERT(id < count_ && size <= size_ && shares_[id] == 0);
     shares_[id] = 1;

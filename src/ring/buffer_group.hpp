@@ -61,8 +61,9 @@ class buffer_group {
     std::uint32_t lent() const noexcept { return lent_; }
     // The buffer that a completion names, with `size` bytes in it.
     buffer take(std::uint16_t id, std::uint32_t size) noexcept;
-    // Notified when a buffer comes home.
-    event& came_home() noexcept { return came_home_; }
+    // After ENOBUFS: returns when a buffer comes home, or soon (the kernel was out of something
+    // else), or with ECANCELED.
+    task<result<void>> wait_for_buffer(cancel_token stop);
 
   private:
     friend class buffer;

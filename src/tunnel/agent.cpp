@@ -186,14 +186,8 @@ task<> agent::hold(relay_link& relay, std::unique_ptr<live> now, cancel_token dr
         static_cast<void>(came);
     }
     session.connections.start(keep_bulk_lanes(relay, session));
-    for (std::uint32_t number = 0; number < services_.size(); ++number) {
-        register_message wanted;
-        wanted.service = number;
-        wanted.name = services_[number]->config().name;
-        wanted.port = services_[number]->config().remote_port;
-        if (wanted.port == 0) wanted.port = relay.ports[number];
-        session.control.send(wanted);
-    }
+    for (std::uint32_t number = 0; number < services_.size(); ++number)
+        register_service(relay, session, number);
     {
         const on_cancel leaving{drain, [&session]() noexcept {
                                     session.control.send(drain_message{});
@@ -234,13 +228,11 @@ task<> agent::read_control(relay_link& relay, live& now) {
             const bool insisting = services_[no->service]->config().remote_port == 0 &&
                                    std::exchange(relay.ports[no->service], 0) != 0;
             if (insisting) {
-                register_message again;
-                again.service = no->service;
-                again.name = services_[no->service]->config().name;
-                now.control.send(again);
+                register_service(relay, now, no->service);
             } else {
                 watcher_.service_refused(services_[no->service]->config().name,
                                          static_cast<std::uint16_t>(no->code), no->sentence);
+                now.connections.start(register_again(relay, now, no->service));
             }
         } else if (const auto* const wants = std::get_if<bulk_demand_message>(&*got)) {
             if (wants->sequence <= now.relay_wants.sequence) continue;
@@ -253,6 +245,23 @@ task<> agent::read_control(relay_link& relay, live& now) {
     }
     now.control_over.request();
     now.control_ended.notify();
+}
+
+void agent::register_service(relay_link& relay, live& now, std::uint32_t number) {
+    register_message wanted;
+    wanted.service = number;
+    wanted.name = services_[number]->config().name;
+    wanted.port = services_[number]->config().remote_port;
+    if (wanted.port == 0) wanted.port = relay.ports[number];
+    now.control.send(wanted);
+}
+
+// What is in the way (a port that another holds) may pass.
+task<> agent::register_again(relay_link& relay, live& now, std::uint32_t number) {
+    std::uniform_int_distribution<int> jitter{1000, 5000};
+    const result<void> slept = co_await io_.sleep(std::chrono::milliseconds{jitter(random_)},
+                                                  now.control_over.token());
+    if (slept) register_service(relay, now, number);
 }
 
 // ── lanes ──

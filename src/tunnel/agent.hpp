@@ -45,6 +45,8 @@ class agent final : private exchange_host {
     task<std::string> begin(relay_link& relay, std::unique_ptr<live>& now, cancel_token stop);
     task<> hold(relay_link& relay, std::unique_ptr<live> now, cancel_token drain);
     task<> read_control(relay_link& relay, live& now);
+    void register_service(relay_link& relay, live& now, std::uint32_t number);
+    task<> register_again(relay_link& relay, live& now, std::uint32_t number);
     task<> run_shared_lane(live& now, stream connection, std::uint32_t number);
     task<> keep_shared_lane(relay_link& relay, live& now);
     task<> keep_bulk_lanes(relay_link& relay, live& now);

@@ -276,8 +276,9 @@ task<> exchange::receive_side() {
         }
     }
     abandon_run();
-    // A failure here means that the socket is gone, which reading it tells as well.
-    if (in_.complete() && !over_) static_cast<void>(local_.shutdown_send());
+    if (!in_.complete() || over_) co_return;
+    const result<void> told = local_.shutdown_send();
+    if (!told) cut(lane_.local_reset());
 }
 
 task<> exchange::write_queue() {

@@ -118,7 +118,7 @@ task<> shared_lane::read_loop() {
         if (!got) break;
         if (got->result == -ENOBUFS) {
             const result<void> home =
-                co_await path_.lane_buffers.came_home().wait(stopping_.token());
+                co_await path_.lane_buffers.wait_for_buffer(stopping_.token());
             static_cast<void>(home);
         } else if (got->has_buffer) {
             const auto size = static_cast<std::uint32_t>(std::max(got->result, 0));
