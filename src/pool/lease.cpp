@@ -257,10 +257,11 @@ task<result<stream>> lease::detach() {
 
 void warm_pool::end_lease(pooled_socket& socket, bool clean) noexcept {
     socket.timer::unlink();
-    const bool serves = clean && policy_.reuse && socket.home != nullptr;
-    socket.aborted = !clean;
+    socket.clean = clean;
     if (clean) counters_.returned_clean += 1;
-    enter(socket, serves ? socket_state::idle : socket_state::closing);
+    // A clean one counts as leased until its slot has looked at it.
+    const bool serves = clean && policy_.reuse && socket.home != nullptr;
+    if (!serves) enter(socket, socket_state::closing);
     if (socket.home != nullptr) socket.home->came_back.notify();
     else close_socket(socket);
 }
@@ -275,7 +276,8 @@ pooled_socket& warm_pool::adopt(stream connection, socket_origin origin) {
     socket.connection = std::move(connection);
     socket.state = socket_state::idle;
     socket.origin = origin;
-    socket.outside = socket.leaving = socket.aborted = socket.dead = false;
+    socket.outside = socket.leaving = socket.dead = false;
+    socket.clean = true;
     socket.left_home.clear();
     const duration none{0};
     socket.created = io_.now();
@@ -312,7 +314,7 @@ void warm_pool::enter(pooled_socket& socket, socket_state next) noexcept {
 
 void warm_pool::close_socket(pooled_socket& socket) noexcept {
     if (socket.state != socket_state::closing) enter(socket, socket_state::closing);
-    if (socket.aborted) {
+    if (!socket.clean) {
         socket.connection.abort();
     } else if (socket.connection.valid()) {
         // Without it some kernels keep the FIN back while any request on the file table lives

@@ -38,7 +38,7 @@ struct pooled_socket final : timer {
     socket_origin origin = socket_origin::direct;
     bool outside = false;  // Counts against max_connections.
     bool leaving = false;  // Its lease asked for it by value.
-    bool aborted = false;  // Its lease ended without proof: the end is a reset.
+    bool clean = true;     // Its lease ended with proof; without, the end is a reset.
     bool dead = false;     // Seen to die after it was promised to a waiter.
     event left_home;
     time_point created;

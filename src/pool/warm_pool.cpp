@@ -66,14 +66,14 @@ task<> warm_pool::tend(pool_slot& s) {
         if (why == wake::lent) {
             co_await await_return(s);
         } else {
-            co_await fill(s);
-            dialing_ -= 1;  // Here, where it becomes vacant or ready in the same step.
+            result<stream> made = co_await dial(tending_.token());
+            dialing_ -= 1;
+            install(s, std::move(made));
         }
 
         while (s.held != nullptr) {
             hangup_watch watch{io_, s.held->connection.get(), s};
             offer(s);
-            refill();
             // The first wake posted took the slot off its list in the same step.
             why = co_await s.woken.next();
             TU_ASSERT(!s.linked());
@@ -94,12 +94,8 @@ void warm_pool::become_vacant(pool_slot& s) noexcept {
     refill();
 }
 
-task<> warm_pool::fill(pool_slot& s) {
-    result<stream> made = co_await dial(tending_.token());
-    if (!made) {
-        note_failure();
-        co_return;
-    }
+void warm_pool::install(pool_slot& s, result<stream> made) {
+    if (!made) return note_failure();
     note_success();
     s.held = &adopt(std::move(*made), socket_origin::fresh);
     s.held->home = &s;
@@ -114,13 +110,14 @@ task<> warm_pool::await_return(pool_slot& s) {
     TU_ASSERT(back);
     if (s.held == nullptr) co_return;
     if (s.held->leaving) let_go(s);
-    else if (!may_serve_again(*s.held)) close_held(s);
-    else s.held->origin = socket_origin::served;
+    else if (may_serve_again(*s.held)) s.held->origin = socket_origin::served;
+    else close_held(s);
 }
 
 void warm_pool::offer(pool_slot& s) noexcept {
     pooled_socket& held = *s.held;
     if (closed_) return s.woken.post(wake::stopping);
+    if (held.state != socket_state::idle) enter(held, socket_state::idle);
     held.dead = false;
     held.idle_since = io_.now();
     const time_point stale =
@@ -163,7 +160,7 @@ void warm_pool::close_held(pool_slot& s) noexcept {
 }
 
 bool warm_pool::may_serve_again(pooled_socket& socket) noexcept {
-    if (socket.state != socket_state::idle || closed_ || io_.now() >= socket.dies_at) return false;
+    if (!socket.clean || closed_ || io_.now() >= socket.dies_at) return false;
     // Between its lease and its next poll nobody watched it. A byte that can be read now proves it
     // dirty, so losing that byte is no loss.
     std::byte left_over;

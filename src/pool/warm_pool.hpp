@@ -187,7 +187,7 @@ class warm_pool {
 
     // ── the ring ──
     task<> tend(pool_slot& s);
-    task<> fill(pool_slot& s);
+    void install(pool_slot& s, result<stream> made);
     task<> await_return(pool_slot& s);
     void become_vacant(pool_slot& s) noexcept;
     void offer(pool_slot& s) noexcept;
