@@ -84,7 +84,9 @@ task<result<stream>> acceptor::accept(cancel_token stop) {
 task<> acceptor::stop() {
     backend& kernel = source_.io().kernel();
     const auto discard = [&kernel](const completion& what) {
-        if (what.result >= 0) kernel.close(what.result);
+        if (what.result < 0) return;
+        kernel.abort(what.result);  // A FIN would look like an answer.
+        kernel.close(what.result);
     };
     co_await incoming_.stop(discard);
 }

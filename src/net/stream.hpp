@@ -48,6 +48,10 @@ class stream {
         return io_->kernel().try_send(get().fd, vectors);
     }
     result<void> shutdown_send() { return io_->kernel().shutdown(get().fd, shutdown_side::send); }
+    // Ends both ways without closing: whoever receives on it sees the end.
+    void end() noexcept {
+        static_cast<void>(io_->kernel().shutdown(get().fd, shutdown_side::both));
+    }
     // While set, closing (also by the end of the process) sends a RST; TCP only.
     void set_linger_reset(bool on) noexcept;
     void set_option(socket_option option, int value) noexcept;

@@ -22,7 +22,10 @@ task<> control_channel::write_loop(cancel_token stop) {
             continue;
         }
         const result<void> sent = co_await flush(stop);
-        if (!sent) co_return;
+        if (sent) continue;
+        // What was to be said is lost, so the channel is: its reader sees the end.
+        if (!stop.requested()) connection_.end();
+        co_return;
     }
     // A last word (drain) that the socket takes at once; a peer that reads nothing does not get it.
     const iovec left{.iov_base = queued_.data(), .iov_len = queued_.size()};

@@ -61,7 +61,7 @@ task<exchange_end> exchange::run(stream local) {
     sides.start(receive_side());
     co_await sides.join();
     running_ = false;
-    end_.clean = !over_ && out_.complete() && in_.complete();
+    end_.clean = !over_ && ending_ && !out_.stopped() && in_.complete();
     if (end_.clean) {
         local_.set_linger_reset(false);
         local_.close();
@@ -180,7 +180,7 @@ task<> exchange::read_local(std::size_t most) {
         co_return;
     }
     if (got->empty()) {
-        ending_ = true;
+        end_of_local();
         co_return;
     }
     path_.counters.bytes_from_local += got->size();
@@ -188,6 +188,12 @@ task<> exchange::read_local(std::size_t most) {
     lane_.queued(got->size());
     queued_.push_back(std::move(*got));
     lane_.queue_data(*this);
+}
+
+// A socket tells of its reset once: when a write was told, the read that follows sees an end.
+void exchange::end_of_local() {
+    if (local_broken_) cut(lane_.local_reset());
+    else ending_ = true;
 }
 
 // The window is closed. When bytes are waiting they get a bulk lane, or go on with new credit,
@@ -232,14 +238,16 @@ task<> exchange::send_run(bulk_lane& lane) {
         const bytes_span room{memory.get(), run_buffer_bytes};
         const result<std::size_t> got = co_await local_.receive(room, reading_over_.token());
         if (over_) break;
-        if (out_.stopped() || (got && *got == 0)) {
-            ending_ = true;
-            lane.finish();
-            co_return;
-        }
-        if (!got) {
+        if (!got && !out_.stopped()) {
             cut(lane_.local_reset());
             break;
+        }
+        if (out_.stopped()) ending_ = true;
+        else if (*got == 0) end_of_local();
+        if (over_) break;
+        if (ending_) {
+            lane.finish();
+            co_return;
         }
         const bytes_view bytes{memory.get(), *got};
         const result<void> sent = co_await lane.connection().send_all(bytes, ended_.token());
@@ -287,7 +295,7 @@ task<> exchange::write_queue() {
         co_await local_.send({vectors_.data(), count}, ended_.token());
     if (over_) co_return;
     if (!sent) {
-        stop_receiving();
+        stop_receiving(sent.error());
         co_return;
     }
     incoming_.consume(*sent);
@@ -317,7 +325,7 @@ task<> exchange::receive_run(bulk_lane& lane) {
             const bytes_view bytes{memory.get(), *got};
             const result<void> sent = co_await local_.send_all(bytes, ended_.token());
             if (over_) break;
-            if (!sent) stop_receiving();
+            if (!sent) stop_receiving(sent.error());
         }
         took(*got);
     }
@@ -334,8 +342,10 @@ void exchange::abandon_run() noexcept {
 
 // The local socket takes no more: the peer is asked to stop, what still comes is dropped, and what
 // the socket says is read to its end all the same.
-void exchange::stop_receiving() {
+void exchange::stop_receiving(const error& why) {
     write_failed_ = true;
+    // After a FIN a reset is told as EPIPE: then the end was said before, and stands.
+    local_broken_ = why.code() != EPIPE;
     const std::size_t dropped = incoming_.size();
     incoming_.clear();
     took(dropped);
@@ -350,7 +360,7 @@ void exchange::write_at_once(bytes_view& fragment) {
                        .iov_len = fragment.size()};
     const result<std::size_t> sent = local_.try_send({&vector, 1});
     if (!sent) {
-        if (sent.error().code() != EAGAIN) stop_receiving();
+        if (sent.error().code() != EAGAIN) stop_receiving(sent.error());
         return;
     }
     fragment = fragment.subspan(*sent);

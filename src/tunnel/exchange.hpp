@@ -102,7 +102,8 @@ class exchange final : public list_link<on_control_list>,
     std::uint64_t credit_left() const noexcept { return out_.available() - queued_bytes_; }
     void cut(reset_reason reason);
     void end_exchange() noexcept;
-    void stop_receiving();
+    void end_of_local();
+    void stop_receiving(const error& why);
     void write_at_once(bytes_view& fragment);
     void took(std::size_t count);
     void abandon_run() noexcept;
@@ -132,6 +133,7 @@ class exchange final : public list_link<on_control_list>,
     byte_queue incoming_;
     std::array<iovec, full_window / block_pool::block_bytes + 1> vectors_;
     bool write_failed_ = false;
+    bool local_broken_ = false;      // By a reset that a write was told of.
     bulk_lane* run_lane_ = nullptr;
     cancel_source* reading_run_ = nullptr;
     event receiver_wake_;
