@@ -411,9 +411,9 @@ std::optional<protocol_error> exchange::on_stop() {
     return {};
 }
 
-std::optional<protocol_error> exchange::on_credit(std::uint64_t limit) {
+std::optional<protocol_error> exchange::on_credit(std::uint64_t limit, bool resume) {
     if (over_) return {};
-    if (const auto wrong = out_.on_credit(limit)) return wrong;
+    if (const auto wrong = out_.on_credit(limit, resume)) return wrong;
     if (waiting_for_credit_ != nullptr) waiting_for_credit_->request();
     sender_wake_.notify();
     return {};
@@ -460,8 +460,10 @@ void exchange::gather_control(frame_batch& batch) {
         batch.add_open(id_, *open_pending_);
         open_pending_.reset();
     }
-    if (std::exchange(credit_pending_, false) && !in_.marked())
-        batch.add_credit(id_, in_.grant(window_));
+    if (std::exchange(credit_pending_, false) && !in_.marked()) {
+        const bool resume = in_.resumes();
+        batch.add_credit(id_, in_.grant(window_), resume);
+    }
     if (std::exchange(stop_pending_, false)) batch.add_stop(id_);
     if (claim_pending_) {
         batch.add_claim(id_, *claim_pending_, out_.claimed_at());

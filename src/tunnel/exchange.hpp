@@ -76,7 +76,7 @@ class exchange final : public list_link<on_control_list>,
     std::optional<protocol_error> on_end(std::uint64_t total, bool cut);
     void on_reset(reset_reason reason);
     std::optional<protocol_error> on_stop();
-    std::optional<protocol_error> on_credit(std::uint64_t limit);
+    std::optional<protocol_error> on_credit(std::uint64_t limit, bool resume);
     std::optional<protocol_error> on_claim(std::uint32_t number, std::uint64_t offset);
     std::optional<protocol_error> on_release(std::uint64_t offset);
     void lane_lost();

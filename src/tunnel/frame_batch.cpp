@@ -56,8 +56,8 @@ void frame_batch::add_reset(std::uint32_t id, reset_reason reason) {
 
 void frame_batch::add_stop(std::uint32_t id) { add_header(encode_stop(next_header(), id)); }
 
-void frame_batch::add_credit(std::uint32_t id, std::uint64_t limit) {
-    add_header(encode_credit(next_header(), id, limit));
+void frame_batch::add_credit(std::uint32_t id, std::uint64_t limit, bool resume) {
+    add_header(encode_credit(next_header(), id, limit, resume));
 }
 
 void frame_batch::add_claim(std::uint32_t id, std::uint32_t lane, std::uint64_t offset) {

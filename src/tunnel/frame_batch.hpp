@@ -38,7 +38,7 @@ class frame_batch {
     void add_end(std::uint32_t id, std::uint64_t total, bool cut);
     void add_reset(std::uint32_t id, reset_reason reason);
     void add_stop(std::uint32_t id);
-    void add_credit(std::uint32_t id, std::uint64_t limit);
+    void add_credit(std::uint32_t id, std::uint64_t limit, bool resume);
     void add_claim(std::uint32_t id, std::uint32_t lane, std::uint64_t offset);
     void add_release(std::uint32_t id, std::uint64_t offset);
     void add_lane_frame(frame_type type);  // ping, pong, retire

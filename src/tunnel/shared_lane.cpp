@@ -177,7 +177,7 @@ std::optional<protocol_error> shared_lane::deliver(exchange& who, const frame_ev
         case frame_type::data: return who.on_data(frame.payload);
         case frame_type::end: return who.on_end(frame.offset, frame.cut);
         case frame_type::stop: return who.on_stop();
-        case frame_type::credit: return who.on_credit(frame.offset);
+        case frame_type::credit: return who.on_credit(frame.offset, frame.resume);
         case frame_type::claim: return who.on_claim(frame.lane, frame.offset);
         case frame_type::release: return who.on_release(frame.offset);
         case frame_type::reset: who.on_reset(frame.reason); return {};

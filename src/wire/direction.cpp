@@ -29,10 +29,12 @@ void send_direction::end() noexcept {
     ended_ = true;
 }
 
-std::optional<protocol_error> send_direction::on_credit(std::uint64_t limit) noexcept {
+std::optional<protocol_error> send_direction::on_credit(std::uint64_t limit,
+                                                        bool resume) noexcept {
     if (limit < limit_) return protocol_error::credit_goes_back;
+    if (resume && !awaits_credit_) return protocol_error::resume_without_release;
     limit_ = limit;
-    if (limit > offset_) awaits_credit_ = false;
+    if (resume) awaits_credit_ = false;
     return {};
 }
 
@@ -105,7 +107,7 @@ bool receive_direction::grant_due(std::uint64_t window) const noexcept {
 }
 
 std::uint64_t receive_direction::grant(std::uint64_t window) noexcept {
-    released_ = false;
+    if (!in_run_) released_ = false;
     granted_ = std::max(granted_, taken_ + window);
     return granted_;
 }

@@ -17,12 +17,12 @@ class send_direction {
     explicit send_direction(std::uint64_t limit) noexcept : limit_{limit} {}
 
     std::uint64_t offset() const noexcept { return offset_; }
-    // Bytes that may be framed now; 0 during a bulk run.
+    // Bytes that may be framed now; 0 during a bulk run and until its release has been answered.
     std::uint64_t available() const noexcept {
-        return in_run_ || offset_ >= limit_ ? 0 : limit_ - offset_;
+        return in_run_ || awaits_credit_ || offset_ >= limit_ ? 0 : limit_ - offset_;
     }
     bool in_run() const noexcept { return in_run_; }
-    // After a release no run begins before new credit has come.
+    // After a release no run begins before the credit that answers it has come.
     bool may_claim() const noexcept { return !awaits_credit_; }
     bool stopped() const noexcept { return stopped_; }
     bool ended() const noexcept { return ended_; }
@@ -34,12 +34,14 @@ class send_direction {
     void sent(std::uint64_t count) noexcept;
     // A run begins at offset(): all before it is framed.
     void claim() noexcept;
-    // The run is over at offset(); nothing is framed before new credit comes.
+    // The run is over at offset(); nothing is framed before the credit that answers this comes.
     void release() noexcept;
     void end() noexcept;
 
-    // A limit that goes back, or a second stop, is a protocol error.
-    std::optional<protocol_error> on_credit(std::uint64_t limit) noexcept;
+    // `resume`: it answers our release. Credit that had been on its way before does not: the
+    // receiver still waits for the run's last bytes. A limit that goes back, an answer to no
+    // release, or a second stop is a protocol error.
+    std::optional<protocol_error> on_credit(std::uint64_t limit, bool resume) noexcept;
     std::optional<protocol_error> on_stop() noexcept;
 
   private:
@@ -84,6 +86,8 @@ class receive_direction {
     // True when a new limit is worth a frame: half of `window` has been taken, or a run was
     // released, which the sender waits for.
     bool grant_due(std::uint64_t window) const noexcept;
+    // The next grant answers a release.
+    bool resumes() const noexcept { return released_ && !in_run_; }
     // The new limit: what has been taken, and `window` beyond.
     std::uint64_t grant(std::uint64_t window) noexcept;
 

@@ -6,7 +6,9 @@ namespace tunnel_uring {
 
 namespace {
 
-constexpr std::uint8_t flag_cut = 1;
+// Flags, by type.
+constexpr std::uint8_t flag_cut = 1;     // end
+constexpr std::uint8_t flag_resume = 1;  // credit
 
 // Payload bytes by type; data varies.
 constexpr std::size_t open_bytes = 60;
@@ -29,6 +31,11 @@ std::optional<std::size_t> fixed_size(frame_type type) {
         case frame_type::data: break;
     }
     return {};
+}
+
+std::uint8_t allowed_flags(frame_type type) {
+    if (type == frame_type::end) return flag_cut;
+    return type == frame_type::credit ? flag_resume : 0;
 }
 
 bool of_lane(frame_type type) {
@@ -101,8 +108,9 @@ std::size_t encode_stop(control_frame& out, std::uint32_t id) noexcept {
     return frame_header_bytes;
 }
 
-std::size_t encode_credit(control_frame& out, std::uint32_t id, std::uint64_t limit) noexcept {
-    return put_offset(out, frame_type::credit, id, limit);
+std::size_t encode_credit(control_frame& out, std::uint32_t id, std::uint64_t limit,
+                          bool resume) noexcept {
+    return put_offset(out, frame_type::credit, id, limit, resume ? flag_resume : 0);
 }
 
 std::size_t encode_claim(control_frame& out, std::uint32_t id, std::uint32_t lane,
@@ -175,8 +183,7 @@ std::optional<protocol_error> frame_decoder::read_header() noexcept {
     current_ = {};
     current_.type = static_cast<frame_type>(type);
     current_.id = load_big_endian<std::uint32_t>(gathered_.data() + 4);
-    const std::uint8_t allowed = current_.type == frame_type::end ? flag_cut : 0;
-    if ((flags_ & ~allowed) != 0 || load_big_endian<std::uint16_t>(gathered_.data() + 10) != 0)
+    if ((flags_ & ~allowed_flags(current_.type)) != 0 || load_big_endian<std::uint16_t>(gathered_.data() + 10) != 0)
         return protocol_error::reserved_bits_set;
     if (length_ > max_payload) return protocol_error::frame_too_long;
     const auto fixed = fixed_size(current_.type);
@@ -199,8 +206,11 @@ std::optional<frame_event> frame_decoder::read_body() noexcept {
             break;
         case frame_type::end:
             current_.cut = (flags_ & flag_cut) != 0;
-            [[fallthrough]];
+            current_.offset = load_big_endian<std::uint64_t>(at);
+            break;
         case frame_type::credit:
+            current_.resume = (flags_ & flag_resume) != 0;
+            [[fallthrough]];
         case frame_type::release:
             current_.offset = load_big_endian<std::uint64_t>(at);
             break;

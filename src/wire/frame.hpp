@@ -70,7 +70,8 @@ std::size_t encode_end(control_frame& out, std::uint32_t id, std::uint64_t total
                        bool cut) noexcept;
 std::size_t encode_reset(control_frame& out, std::uint32_t id, reset_reason reason) noexcept;
 std::size_t encode_stop(control_frame& out, std::uint32_t id) noexcept;
-std::size_t encode_credit(control_frame& out, std::uint32_t id, std::uint64_t limit) noexcept;
+std::size_t encode_credit(control_frame& out, std::uint32_t id, std::uint64_t limit,
+                          bool resume) noexcept;
 std::size_t encode_claim(control_frame& out, std::uint32_t id, std::uint32_t lane,
                          std::uint64_t offset) noexcept;
 std::size_t encode_release(control_frame& out, std::uint32_t id, std::uint64_t offset) noexcept;
@@ -86,6 +87,7 @@ struct frame_event {
     std::uint64_t offset = 0;  // end: total; credit: limit; claim, release: offset.
     std::uint32_t lane = 0;    // claim.
     bool cut = false;          // end.
+    bool resume = false;       // credit.
     reset_reason reason{};     // reset.
 };
 

@@ -31,6 +31,7 @@ enum class protocol_error : std::uint8_t {
     release_before_data,
     run_beyond_end,
     credit_goes_back,
+    resume_without_release,
     bad_address,
 };
 

@@ -47,6 +47,8 @@ std::string_view describe(protocol_error what) noexcept {
         case protocol_error::release_before_data: return "a release tells fewer bytes than came";
         case protocol_error::run_beyond_end: return "a bulk lane carried bytes beyond its run";
         case protocol_error::credit_goes_back: return "a credit limit went back";
+        case protocol_error::resume_without_release:
+            return "a credit answers a release that was never sent";
         case protocol_error::bad_address: return "an address in a frame is malformed";
     }
     return "an unknown error";

@@ -4,6 +4,7 @@
 #include "wire/direction.hpp"
 
 #include <deque>
+#include <utility>
 
 #include "fuzz/fuzz.hpp"
 
@@ -14,15 +15,15 @@ namespace {
 constexpr std::uint64_t window = 64;
 
 struct message {
-    enum kind { data, claim, run_bytes, release, end } what;
+    enum kind { data, claim, run_bytes, release, end, credit, stop } what;
     std::uint64_t value = 0;
-    bool cut = false;
+    bool flag = false;  // end: cut; credit: resume.
 };
 
 class honest_pair {
   public:
     void step(std::uint8_t choice, std::uint8_t amount) {
-        switch (choice % 8) {
+        switch (choice % 9) {
             case 0: send_data(amount); break;
             case 1: send_run(amount); break;
             case 2: begin_run(); break;
@@ -30,7 +31,8 @@ class honest_pair {
             case 4: deliver(); break;
             case 5: take(amount); break;
             case 6: stop(); break;
-            default: grant(); break;
+            case 7: grant(); break;
+            default: hear(); break;
         }
     }
 
@@ -80,7 +82,9 @@ class honest_pair {
             case message::claim: TU_ASSERT(!receiver_.on_claim(next.value)); break;
             case message::run_bytes: TU_ASSERT(!receiver_.on_run_bytes(next.value)); break;
             case message::release: TU_ASSERT(!receiver_.on_release(next.value)); break;
-            case message::end: TU_ASSERT(!receiver_.on_end(next.value, next.cut)); break;
+            case message::credit:
+            case message::stop: TU_ASSERT(false); break;
+            case message::end: TU_ASSERT(!receiver_.on_end(next.value, next.flag)); break;
         }
         close_run();
     }
@@ -97,18 +101,32 @@ class honest_pair {
         if (receiver_.marked() || stop_said_) return;
         stop_said_ = true;
         receiver_.stop();
-        TU_ASSERT(!sender_.on_stop());
+        answers_.push_back({message::stop});
     }
+    // As an exchange does: due at one moment, framed at a later one.
     void grant() {
-        if (!receiver_.grant_due(window)) return;
-        TU_ASSERT(!sender_.on_credit(receiver_.grant(window)));
+        if (!std::exchange(grant_due_, receiver_.grant_due(window)) || receiver_.marked()) return;
+        grant_due_ = false;
+        const bool resume = receiver_.resumes();
+        answers_.push_back({message::credit, receiver_.grant(window), resume});
+    }
+    void hear() {
+        if (answers_.empty()) return;
+        const message next = answers_.front();
+        answers_.pop_front();
+        if (next.what == message::stop)
+            TU_ASSERT(!sender_.on_stop());
+        else
+            TU_ASSERT(!sender_.on_credit(next.value, next.flag));
     }
 
     send_direction sender_{window};
     receive_direction receiver_{window};
     std::deque<message> in_flight_;
+    std::deque<message> answers_;
     std::uint64_t taken_ = 0;
     bool stop_said_ = false;
+    bool grant_due_ = false;
 };
 
 void listen_to_a_liar(fuzz_input input) {

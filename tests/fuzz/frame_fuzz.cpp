@@ -26,7 +26,7 @@ std::size_t encode_again(control_frame& out, const frame_event& event) {
         case frame_type::end: return encode_end(out, event.id, event.offset, event.cut);
         case frame_type::reset: return encode_reset(out, event.id, event.reason);
         case frame_type::stop: return encode_stop(out, event.id);
-        case frame_type::credit: return encode_credit(out, event.id, event.offset);
+        case frame_type::credit: return encode_credit(out, event.id, event.offset, event.resume);
         case frame_type::claim: return encode_claim(out, event.id, event.lane, event.offset);
         case frame_type::release: return encode_release(out, event.id, event.offset);
         case frame_type::retire:
