@@ -86,7 +86,6 @@ async def silent(reader, writer, peer=None):
 async def reset(reader, writer, peer=None):
     """A reset instead of an answer to the first bytes."""
     await reader.read(1)
-    _linger_reset(writer)
     writer.transport.abort()
 
 
@@ -186,10 +185,9 @@ async def _exactly(reader, count):
         return cut.partial
 
 
-def _linger_reset(writer):
+def _linger_reset(connection):
     """From here on a close, and a kill -9, sends a reset."""
-    writer.get_extra_info("socket").setsockopt(
-        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 # -- the server around it --------------------------------------------------------------------------
@@ -203,6 +201,8 @@ class Peer:
         self.ends, self.received = queue.SimpleQueue(), queue.SimpleQueue()
         self.open = 0
         self._listener = socket.create_server((LOOPBACK, port), backlog=4096)
+        # Inherited by what it accepts: killed at any moment, this peer sends a reset, never an end.
+        _linger_reset(self._listener)
         self.port = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -241,7 +241,6 @@ class Peer:
         task = asyncio.current_task()
         self._open_tasks.add(task)
         self.open += 1
-        _linger_reset(writer)
         try:
             await self.handler(reader, writer, self)
             await writer.drain()

@@ -178,7 +178,8 @@ class Crowd:
 class Many(Scenario):
     def test_2000_connections_at_once_share_four_lanes(self):
         relay = self.relay()
-        agent = self.tcp(relay, str(self.serve("echo").port))
+        agent = self.tcp(relay, str(self.serve("echo").port),
+                         "--set", "services.tcp.max_connections=2000")
         lanes = eventually(lambda: relay.descriptors(relay.port)["lane"], "lanes")
         crowd = Crowd(agent.public, 2000, 1000)
         try:

@@ -127,9 +127,9 @@ class ComesBack(Scenario):
 
     def test_a_frozen_agent_is_let_go_and_serves_again_once_it_thaws(self):
         """SIGSTOP keeps the connections open and silent, like a cut cable."""
-        quick = ("--set", "agent.lanes.heartbeat=200ms", "--set", "agent.lanes.heartbeat_loss=1s")
-        relay = self.relay(*quick, port=harness.free_port())
-        agent = self.tcp(relay, str(self.serve("echo").port), *QUICK, *quick)
+        relay = self.relay("--set", "relay.heartbeat=200ms", "--set", "relay.heartbeat_loss=1s",
+                           port=harness.free_port())
+        agent = self.tcp(relay, str(self.serve("echo").port), *QUICK)
         with connect(agent.public) as visitor:
             visitor.sendall(b"x")
             self.assertEqual(visitor.recv(1), b"x")
