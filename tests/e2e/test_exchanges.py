@@ -263,24 +263,92 @@ class Slow(Scenario):
     def test_a_stalled_reader_with_bulk_lanes_at_hand_delays_nobody(self):
         self.stalled_reader("--set", "agent.lanes.shared=1")
 
-    def test_an_upstream_that_does_not_read_stops_its_visitor_and_no_other(self):
+    def stuck_upstream(self):
+        """Connections stand in its queue and nobody ever reads them."""
         stuck = socket.create_server((LOOPBACK, 0))
         self.stoppers.append(stuck.close)
+        return stuck
+
+    def push_until_full(self, visitor):
+        visitor.settimeout(1)
+        with self.assertRaises(TimeoutError):
+            while True:
+                visitor.sendall(bytes(1 << 20))
+
+    def test_an_upstream_that_does_not_read_stops_its_visitor_and_no_other(self):
+        stuck = self.stuck_upstream()
         relay = self.relay()
         agent = self.agent(relay, {
             "stuck": f'upstream = "{LOOPBACK}:{stuck.getsockname()[1]}"\nremote_port = 0',
             "sound": f'upstream = "{LOOPBACK}:{self.serve("echo").port}"\nremote_port = 0'})
         before = {p: p.rss() for p in (relay, agent)}
         with connect(agent.ports["stuck"]) as pushing:
-            pushing.settimeout(1)
-            with self.assertRaises(TimeoutError):
-                while True:
-                    pushing.sendall(bytes(1 << 20))
+            self.push_until_full(pushing)
             for _ in range(50):
                 self.assertTrue(harness.echo_once(agent.ports["sound"], random.randbytes(50_000)))
             for process, resident in before.items():
                 self.assertLess(process.rss() - resident, self.MEMORY, process.name)
-            pushing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stuck.close()
+            pushing.settimeout(10 * PATIENCE)
+            with self.assertRaises(ConnectionResetError):
+                harness.read_to_end(pushing)
+
+    def test_an_upstream_that_resets_while_its_visitor_does_not_read_is_let_go(self):
+        ready = threading.Event()
+
+        async def flood(reader, writer, _):
+            writer.write(bytes(50_000_000))
+            ready.set()
+            await reader.read(1)
+            writer.transport.abort()
+
+        with peers.Peer(flood) as peer:
+            agent = self.tcp(self.relay(), str(peer.port))
+            with connect(agent.public) as visitor:
+                self.assertTrue(ready.wait(10 * PATIENCE))
+                eventually(lambda: self.at_rest(agent), "full buffers")
+                visitor.sendall(b"x")
+                eventually(lambda: agent.descriptors(agent.control_port)["stream"] == 0
+                           and agent.descriptors(agent.control_port)["dead"] == 0,
+                           "the agent to let go of the upstream")
+                with self.assertRaises(ConnectionResetError):
+                    harness.read_to_end(visitor)
+
+    @staticmethod
+    def at_rest(process):
+        """Whether it uses no processor time for a tenth of a second."""
+        def used():
+            with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
+                return stat.read().rpartition(")")[2].split()[11:13]
+        before = used()
+        time.sleep(0.1)
+        return before == used()
+
+    def test_visitors_beyond_a_services_limit_are_reset_and_the_others_go_on(self):
+        agent = self.tcp(self.relay(), str(self.serve("echo").port),
+                         "--set", "services.tcp.max_connections=3")
+
+        visitors = []
+
+        def visit():
+            visitors.append(connect(agent.public))
+            return visitors[-1]
+
+        def answered(visitor):
+            try:
+                visitor.sendall(b"x")
+                return visitor.recv(1) == b"x"
+            except ConnectionError:
+                return False
+
+        inside = [visit() for _ in range(3)]
+        self.assertTrue(all(map(answered, inside)))
+        self.assertFalse(answered(visit()))
+        self.assertTrue(all(map(answered, inside)))
+        inside.pop().close()
+        eventually(lambda: answered(visit()), "room for another")
+        for visitor in visitors:
+            visitor.close()
 
 
 class ManyServices(Scenario):
