@@ -293,37 +293,6 @@ class Slow(Scenario):
             with self.assertRaises(ConnectionResetError):
                 harness.read_to_end(pushing)
 
-    def test_an_upstream_that_resets_while_its_visitor_does_not_read_is_let_go(self):
-        ready = threading.Event()
-
-        async def flood(reader, writer, _):
-            writer.write(bytes(50_000_000))
-            ready.set()
-            await reader.read(1)
-            writer.transport.abort()
-
-        with peers.Peer(flood) as peer:
-            agent = self.tcp(self.relay(), str(peer.port))
-            with connect(agent.public) as visitor:
-                self.assertTrue(ready.wait(10 * PATIENCE))
-                eventually(lambda: self.at_rest(agent), "full buffers")
-                visitor.sendall(b"x")
-                eventually(lambda: agent.descriptors(agent.control_port)["stream"] == 0
-                           and agent.descriptors(agent.control_port)["dead"] == 0,
-                           "the agent to let go of the upstream")
-                with self.assertRaises(ConnectionResetError):
-                    harness.read_to_end(visitor)
-
-    @staticmethod
-    def at_rest(process):
-        """Whether it uses no processor time for a tenth of a second."""
-        def used():
-            with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
-                return stat.read().rpartition(")")[2].split()[11:13]
-        before = used()
-        time.sleep(0.1)
-        return before == used()
-
     def test_visitors_beyond_a_services_limit_are_reset_and_the_others_go_on(self):
         agent = self.tcp(self.relay(), str(self.serve("echo").port),
                          "--set", "services.tcp.max_connections=3")
@@ -405,6 +374,56 @@ class ProxyProtocol(Scenario):
         addresses = socket.inet_aton(LOOPBACK) * 2 + struct.pack(">HH", source, public)
         self.assertEqual(got[16:28], addresses)
         self.assertEqual(got[16 + length:], b"payload")
+
+
+class Warm(Scenario):
+    """A service that is connected before it is asked for."""
+
+    WARM = ("--set", "pool.warm_up_size=8", "--set", "pool.min_idle_connections=8",
+            "--set", "pool.max_pool_size=50")
+
+    def expose(self, *extra):
+        self.upstream = self.serve("echo", port=harness.free_port())
+        agent = self.tcp(self.relay(), str(self.upstream.port), *self.WARM, *extra)
+        agent.warm = 8
+        self.wait_warm(agent)
+        return agent
+
+    def wait_warm(self, agent):
+        eventually(lambda: agent.descriptors(agent.control_port)["stream"] == agent.warm,
+                   "a full pool")
+
+    def test_its_pool_is_full_before_and_again_after_its_visitors(self):
+        agent = self.expose()
+        for number in range(40):
+            self.assertTrue(harness.echo_once(agent.public, random.randbytes(1 + number * 1000)))
+        self.wait_warm(agent)
+
+    def test_more_visitors_than_warm_connections_are_all_served(self):
+        crowd = Crowd(self.expose().public, 40, 1000)
+        try:
+            self.assertEqual(crowd.round(0), [])
+        finally:
+            crowd.close()
+
+    def test_connections_that_its_upstream_took_back_meet_no_visitor(self):
+        agent = self.expose()
+        self.upstream.kill()
+        self.serve("echo", port=self.upstream.port)
+        eventually(lambda: harness.echoes(agent.public), "the service")
+        for _ in range(40):
+            self.assertTrue(harness.echo_once(agent.public))
+        self.wait_warm(agent)
+
+    def test_each_visitor_is_named_on_a_connection_that_stood_before_it_came(self):
+        agent = self.expose("--proxy-protocol", "v1")
+        for _ in range(20):
+            with connect(agent.public) as visitor:
+                visitor.sendall(b"payload")
+                visitor.shutdown(socket.SHUT_WR)
+                source = visitor.getsockname()[1]
+                line = f"PROXY TCP4 {LOOPBACK} {LOOPBACK} {source} {agent.public}\r\n"
+                self.assertEqual(harness.read_to_end(visitor), line.encode() + b"payload")
 
 
 if __name__ == "__main__":
