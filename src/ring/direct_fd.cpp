@@ -7,6 +7,8 @@ namespace tunnel_uring {
 result<direct_fd> direct_fd::adopt(io_context& io, int fd) {
     const result<std::uint32_t> slot = io.kernel().attach(fd);
     if (!slot) {
+        // A peer that is connected already must not take this for an end.
+        io.kernel().abort(fd);
         io.kernel().close(fd);
         return slot.error();
     }

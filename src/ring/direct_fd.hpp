@@ -26,7 +26,7 @@ class direct_fd {
     }
     ~direct_fd() { reset(); }
 
-    // Takes `fd` over (closes it when the file table is full: ENFILE).
+    // Takes `fd` over; resets and closes it when the file table is full (ENFILE).
     static result<direct_fd> adopt(io_context& io, int fd);
 
     bool valid() const noexcept { return io_ != nullptr; }
