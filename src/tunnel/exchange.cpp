@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/check.hpp"
-#include "coro/nursery.hpp"
 #include "tunnel/frame_batch.hpp"
 #include "tunnel/shared_lane.hpp"
 
@@ -56,10 +55,10 @@ task<exchange_end> exchange::run(stream local) {
     // Whatever ends this process or this exchange early, the peer of `local` sees a reset.
     local_.set_linger_reset(true);
     running_ = true;
-    nursery sides;
-    sides.start(send_side());
-    sides.start(receive_side());
-    co_await sides.join();
+    sides_left_ = 2;
+    sides_.start(send_side());
+    sides_.start(receive_side());
+    co_await sides_.join();
     running_ = false;
     end_.clean = !over_ && ending_ && !out_.stopped() && in_.complete();
     if (end_.clean) {
@@ -159,9 +158,11 @@ task<> exchange::send_side() {
             co_await read_local(
                 std::min<std::size_t>(room, path_.local_buffers.buffer_size()));
         } else if (room > 0) {
+            watch_for_reset();
             const result<void> woken = co_await lane_.room().wait(reading_over_.token());
             static_cast<void>(woken);
         } else if (queued_bytes_ > 0) {
+            watch_for_reset();
             const result<void> woken = co_await sender_wake_.wait();
             static_cast<void>(woken);
         } else {
@@ -169,6 +170,34 @@ task<> exchange::send_side() {
         }
     }
     if (!over_) lane_.queue_data(*this);
+    side_over();
+}
+
+void exchange::side_over() noexcept {
+    sides_left_ -= 1;
+    if (sides_left_ == 0) sides_over_.request();
+}
+
+// From the first time that the local socket has to wait unread: a visitor that leaves then must not
+// keep its exchange until somebody reads it.
+void exchange::watch_for_reset() {
+    if (!std::exchange(watching_, true)) sides_.start(watch());
+}
+
+task<> exchange::watch() {
+    multishot broken{path_.io};
+    request what;
+    what.code = opcode::poll;
+    what.target = local_.get();
+    what.poll_events = 0;  // Errors and hang-ups come unasked; a FIN does too, and is no news here.
+    while (!over_) {
+        if (!broken.armed() && !broken.waiting_completions()) broken.start(what);
+        const result<completion> edge = co_await broken.next(sides_over_.token());
+        if (!edge || edge->result < 0) break;
+        if ((edge->result & POLLERR) != 0) cut(lane_.local_reset());
+    }
+    const auto discard = [](const completion&) {};
+    co_await broken.stop(discard);
 }
 
 task<> exchange::read_local(std::size_t most) {
@@ -212,6 +241,7 @@ task<> exchange::outgrow_window() {
         cut(lane_.local_reset());
         co_return;
     }
+    watch_for_reset();
     if (!out_.may_claim()) {
         const result<void> woken = co_await sender_wake_.wait(reading_over_.token());
         static_cast<void>(woken);
@@ -284,9 +314,11 @@ task<> exchange::receive_side() {
         }
     }
     abandon_run();
-    if (!in_.complete() || over_) co_return;
-    const result<void> told = local_.shutdown_send();
-    if (!told) cut(lane_.local_reset());
+    if (in_.complete() && !over_) {
+        const result<void> told = local_.shutdown_send();
+        if (!told) cut(lane_.local_reset());
+    }
+    side_over();
 }
 
 task<> exchange::write_queue() {
@@ -343,9 +375,10 @@ void exchange::abandon_run() noexcept {
 // The local socket takes no more: the peer is asked to stop, what still comes is dropped, and what
 // the socket says is read to its end all the same.
 void exchange::stop_receiving(const error& why) {
-    write_failed_ = true;
     // After a FIN a reset is told as EPIPE: then the end was said before, and stands.
-    local_broken_ = why.code() != EPIPE;
+    local_broken_ = why.code() == ECONNRESET || why.code() == ETIMEDOUT;
+    if (!local_broken_ && why.code() != EPIPE) return cut(lane_.local_reset());
+    write_failed_ = true;
     const std::size_t dropped = incoming_.size();
     incoming_.clear();
     took(dropped);

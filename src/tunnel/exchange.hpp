@@ -15,6 +15,7 @@
 #include "base/intrusive_list.hpp"
 #include "coro/cancel.hpp"
 #include "coro/event.hpp"
+#include "coro/nursery.hpp"
 #include "net/stream.hpp"
 #include "tunnel/bulk_lane.hpp"
 #include "tunnel/byte_path.hpp"
@@ -90,6 +91,9 @@ class exchange final : public list_link<on_control_list>,
     void mark_sent() noexcept;
   private:
     task<> send_side();
+    void side_over() noexcept;
+    void watch_for_reset();
+    task<> watch();
     task<> read_local(std::size_t most);
     task<> outgrow_window();
     task<> send_run(bulk_lane& lane);
@@ -115,6 +119,10 @@ class exchange final : public list_link<on_control_list>,
     const std::uint64_t window_;
     stream local_;
     bool running_ = false;
+    nursery sides_;
+    int sides_left_ = 0;
+    cancel_source sides_over_;
+    bool watching_ = false;
 
     // Outgoing.
     send_direction out_;

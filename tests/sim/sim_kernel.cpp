@@ -187,7 +187,9 @@ std::size_t kernel::collect(std::span<completion> out) {
 bool kernel::attempt(operation& what, completion& out) {
     if (what.fail_with != 0) {
         out.result = -what.fail_with;
-        if (is_fatal(what.fail_with)) fail_socket(*what.target, what.fail_with);
+        // A poll looks, and changes nothing.
+        if (what.what.code != opcode::poll && is_fatal(what.fail_with))
+            fail_socket(*what.target, what.fail_with);
         return true;
     }
     if (what.cancelled) {
@@ -428,11 +430,12 @@ void kernel::send_end(const socket_ptr& from) {
     if (to != nullptr) deliver(to, [](socket& at) { at.end_received = true; });
 }
 
+// The operation that tells of an error uses it up; EPIPE alone tells of none.
 void kernel::fail_socket(socket& which, int code) {
-    static_cast<void>(code);
     if (which.state != socket::kind::connected) return;
     send_reset(which);
-    which.was_broken = true;
+    if (code == EPIPE && !which.end_received) which.broken = ECONNRESET;
+    else which.was_broken = true;
     which.wakes += 1;
 }
 
