@@ -46,6 +46,12 @@ task<result<buffer>> stream::receive(buffer_group& group, std::size_t limit, can
     }
 }
 
+result<std::size_t> stream::try_send(std::span<const iovec> vectors) {
+    result<std::size_t> sent = io_->kernel().try_send(get().fd, vectors);
+    if (!sent) io_->note_error(get(), sent.error().code());
+    return sent;
+}
+
 task<result<std::size_t>> stream::send(std::span<const iovec> vectors, cancel_token stop) {
     for (;;) {
         const result<std::size_t> sent = co_await io_->send(get(), vectors, stop);

@@ -92,6 +92,7 @@ void io_context::dispatch(const completion& what) noexcept {
         return;
     }
     op& owner = *operations_[index].owner;
+    if (what.result < 0) note_error(owner.slot_, -what.result);
     if (!what.more) {
         operations_[index].owner = nullptr;
         operations_[index].generation = std::max(generation + 1, 1U);
@@ -106,11 +107,29 @@ void io_context::dispatch(const completion& what) noexcept {
     owner.completed(what);
 }
 
+void io_context::note_error(const descriptor& what, int code) noexcept {
+    note_error(what.slot, code);
+}
+
+// EPIPE is what a write after a FIN or a told reset gets; the others leave the connection as it was.
+void io_context::note_error(std::uint32_t slot, int code) noexcept {
+    switch (code) {
+        case EAGAIN:
+        case EINTR:
+        case ECANCELED:
+        case ENOBUFS:
+        case ENOMEM:
+        case EPIPE: return;
+        default: files_[slot].broken = true;
+    }
+}
+
 descriptor io_context::open_slot(int fd, std::uint32_t slot) {
     if (slot >= files_.size()) files_.resize(slot + 1);
     file_slot& file = files_[slot];
     TU_ASSERT(!file.open);
     file.open = true;
+    file.broken = false;
     live_descriptors_ += 1;
     return {.fd = fd, .slot = slot, .generation = file.generation};
 }

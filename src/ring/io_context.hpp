@@ -126,6 +126,15 @@ class io_context {
         return sleep_op{*this, when, token};
     }
 
+    // Whether an operation on it has told of a broken connection. The kernel tells each error once: when
+    // a send was told of a reset, a receive sees an end, and this says which it was. True before the
+    // coroutine of either runs.
+    bool was_broken(const descriptor& what) const noexcept {
+        return files_[what.slot].broken;
+    }
+    // For errors of immediate calls.
+    void note_error(const descriptor& what, int code) noexcept;
+
     timer_wheel& timers() noexcept { return timers_; }
     backend& kernel() noexcept { return *kernel_; }
     io_census census() const noexcept;
@@ -144,12 +153,14 @@ class io_context {
         std::uint32_t generation = 0;
         std::uint32_t operations = 0;  // In flight on it.
         bool open = false;
+        bool broken = false;
     };
 
     bool resume_ready();
     bool collect(time_point limit);
     std::uint64_t enter(op& owner, const descriptor& target);
     void dispatch(const completion& what) noexcept;
+    void note_error(std::uint32_t slot, int code) noexcept;
     descriptor open_slot(int fd, std::uint32_t slot);
     void close_slot(const descriptor& what) noexcept;
 

@@ -221,7 +221,7 @@ task<> exchange::read_local(std::size_t most) {
 
 // A socket tells of its reset once: when a write was told, the read that follows sees an end.
 void exchange::end_of_local() {
-    if (local_broken_) cut(lane_.local_reset());
+    if (local_.was_broken()) cut(lane_.local_reset());
     else ending_ = true;
 }
 
@@ -375,9 +375,9 @@ void exchange::abandon_run() noexcept {
 // The local socket takes no more: the peer is asked to stop, what still comes is dropped, and what
 // the socket says is read to its end all the same.
 void exchange::stop_receiving(const error& why) {
-    // After a FIN a reset is told as EPIPE: then the end was said before, and stands.
-    local_broken_ = why.code() == ECONNRESET || why.code() == ETIMEDOUT;
-    if (!local_broken_ && why.code() != EPIPE) return cut(lane_.local_reset());
+    // A dead socket is read to its end: what it said before counts. One that merely cannot be written
+    // has no end in sight.
+    if (!local_.was_broken() && why.code() != EPIPE) return cut(lane_.local_reset());
     write_failed_ = true;
     const std::size_t dropped = incoming_.size();
     incoming_.clear();

@@ -141,7 +141,6 @@ class exchange final : public list_link<on_control_list>,
     byte_queue incoming_;
     std::array<iovec, full_window / block_pool::block_bytes + 1> vectors_;
     bool write_failed_ = false;
-    bool local_broken_ = false;      // By a reset that a write was told of.
     bulk_lane* run_lane_ = nullptr;
     cancel_source* reading_run_ = nullptr;
     event receiver_wake_;
