@@ -111,16 +111,16 @@ void io_context::note_error(const descriptor& what, int code) noexcept {
     note_error(what.slot, code);
 }
 
-// EPIPE is what a write after a FIN or a told reset gets; the others leave the connection as it was.
+// The errors that a connection dies of (tcp(7)). EPIPE is only what a write gets after a FIN, or after
+// a reset that was told before.
 void io_context::note_error(std::uint32_t slot, int code) noexcept {
     switch (code) {
-        case EAGAIN:
-        case EINTR:
-        case ECANCELED:
-        case ENOBUFS:
-        case ENOMEM:
-        case EPIPE: return;
-        default: files_[slot].broken = true;
+        case ECONNRESET:
+        case ETIMEDOUT:
+        case ECONNREFUSED:
+        case EHOSTUNREACH:
+        case ENETUNREACH: files_[slot].broken = true; break;
+        default: break;
     }
 }
 
