@@ -168,10 +168,12 @@ class parser {
             const auto found = std::find_if(flags.begin(), flags.end(), [&](const auto& one) {
                 return one.letter == text.front();
             });
-            text.remove_prefix(1);
-            if (found == flags.end())
+            if (found == flags.end()) {
                 problem_ = fmt::format("there is no option -{}", printable(text, 8));
-            else if (found->operand.empty())
+                return;
+            }
+            text.remove_prefix(1);
+            if (found->operand.empty())
                 take(*found, {});
             else if (!text.empty())
                 take(*found, std::exchange(text, {}));

@@ -247,7 +247,8 @@ class loader {
         if (!enter(one, scope)) return;
         out_.origins[one.path()] = one.from;
         if (const auto wrong = assign(*key, scope, one.value))
-            problem(one.from, one.path() + ": " + *wrong);
+            out_.problems.push_back({one.from, one.path() + ": " + *wrong,
+                                     one.from.source == value_source::flag});
     }
 
     // Fills the scope with the entry that the assignment is for.
@@ -312,7 +313,7 @@ class loader {
     }
 
     void problem(value_origin from, std::string sentence) {
-        out_.problems.push_back({std::move(from), std::move(sentence)});
+        out_.problems.push_back({std::move(from), std::move(sentence), false});
     }
 
     const config_sources& sources_;

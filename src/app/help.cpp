@@ -13,7 +13,7 @@ namespace {
 constexpr std::array commands{
     command_description{
         command::demo, "demo", "Try it", "",
-        "relay + agent + sample service in one process; sends traffic, prints proof",
+        "relay + agent + sample service in one process; sends bytes, prints proof",
         "Starts on free loopback ports, in one process: a relay, an agent with a warm pool, and a\n"
         "sample TCP echo service. Sends requests through relay -> agent -> service, checks every\n"
         "byte by SHA-256, repeats them with the pool off, prints both latency tables. Needs no "

@@ -35,12 +35,12 @@ std::vector<std::pair<std::string, std::string>> read_environment() {
 }
 
 exit_status complain(const std::vector<config_problem>& problems) {
-    bool only_flags = true;
+    bool only_usage = true;
     for (const config_problem& problem : problems) {
         fmt::print(stderr, "tunnel-uring: {}\n", problem.text());
-        only_flags = only_flags && problem.from.source == value_source::flag;
+        only_usage = only_usage && problem.of_usage;
     }
-    return only_flags ? exit_usage : exit_bad_config;
+    return only_usage ? exit_usage : exit_bad_config;
 }
 
 exit_status make_token(const invocation& asked, const loaded_config& config) {
@@ -59,7 +59,7 @@ exit_status make_token(const invocation& asked, const loaded_config& config) {
         const auto wrong = assign(*find_key("relay.tokens", key), scope, word);
         if (!text.empty() && wrong)
             problems.push_back(
-                {{value_source::flag, key == "name" ? "--name" : "--tcp-ports"}, *wrong});
+                {{value_source::flag, key == "name" ? "--name" : "--tcp-ports"}, *wrong, true});
     };
     take("name", asked.name);
     take("tcp_ports", asked.tcp_ports);

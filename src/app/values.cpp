@@ -214,7 +214,9 @@ problem assign_texts(const config_key& key, std::vector<std::string>& field,
 
 problem assign_ports(const config_key& key, std::vector<port_range>& field,
                      const raw_value& value) {
-    if (value.what == kind::boolean || value.what == kind::real) return wrong(key, value);
+    const bool fits = value.what == kind::word || value.what == kind::text ||
+                      value.what == kind::integer || value.what == kind::list;
+    if (!fits) return wrong(key, value);
     std::vector<port_range> ranges;
     for (const raw_value& item : items_of(value)) {
         const std::optional<port_range> range = parse_port_range(item.text);
