@@ -28,7 +28,7 @@ struct value_origin {
 struct config_problem {
     value_origin from;
     std::string sentence;   // "pool.max_pool_size: …"
-    bool of_usage = false;  // A flag's value that can never be right, whatever there is on the host.
+    bool of_usage = false;  // A value of a flag that is wrong on any host.
     std::string text() const {
         return from.where.empty() ? sentence : from.where + ": " + sentence;
     }
