@@ -29,7 +29,7 @@ task<lease> outside_pair(world& w) {
 }
 
 TEST_F(liveness, a_fin_evicts_before_an_acquire_of_the_same_batch) {
-    run([](world& w) -> task<> {
+    run_real([](world& w) -> task<> {
         warm_pool& pool = w.start(small_pool(2));
         co_await w.idle(2);
         lease pair = co_await outside_pair(w);
@@ -124,7 +124,7 @@ TEST_F(liveness, a_poll_that_ended_by_itself_is_armed_again) {
         warm_pool& pool = w.start(small_pool(2), policy);
         co_await w.idle(2);
         co_await w.pass(10s);
-        w.kernel.end_polls(POLLIN);
+        w.kernel->end_polls(POLLIN);
         const auto again = [&pool] { return pool.counters().polls_rearmed == 2; };
         co_await w.until(again);
         EXPECT_EQ(pool.census().idle, 2U);

@@ -2,29 +2,11 @@
 
 namespace tunnel_uring::test {
 
-namespace {
-
-listener listen_on_loopback(io_context& io) {
+result<listener> scripted_upstream::listen(io_context& io) {
     host_port where;
     where.host = "127.0.0.1";
-    result<listener> made = listener::open(io, to_socket_address(where));
-    TU_ASSERT(made);
-    return std::move(*made);
+    return listener::open(io, to_socket_address(where));
 }
-
-task<> whole(world& w, scenario what) {
-    nursery background;
-    background.start(w.upstream.serve(background.token()));
-    co_await what(w);
-    if (w.pool && !w.closed) co_await w.close();
-    w.upstream.peers.clear();
-    background.cancel();
-    co_await background.join();
-}
-
-}  // namespace
-
-scripted_upstream::scripted_upstream(io_context& io) : io_{io}, listener_{listen_on_loopback(io)} {}
 
 task<result<stream>> scripted_upstream::connect(cancel_token stop) {
     dials.push_back(io_.now());
@@ -78,18 +60,29 @@ std::size_t scripted_upstream::dials_within(time_point from, duration span) cons
     return count;
 }
 
-void pool_test::run(scenario what) {
+task<> play(world& w, scenario what) {
+    nursery background;
+    background.start(w.upstream.serve(background.token()));
+    co_await what(w);
+    if (w.pool && !w.closed) co_await w.close();
+    w.upstream.peers.clear();
+    background.cancel();
+    co_await background.join();
+}
+
+namespace {
+
+void run_on(std::unique_ptr<observed_kernel> kernel, scenario what) {
     const std::size_t frames = live_frames();
-    uring_limits limits;
-    limits.entries = 256;
-    limits.files = 600;
-    result<std::unique_ptr<backend>> kernel = make_uring_backend(limits);
-    if (!kernel) GTEST_SKIP() << kernel.error().message();
     {
-        world w{std::make_unique<virtual_time_backend>(std::move(*kernel))};
-        w.io.run(whole(w, what));
-        EXPECT_EQ(w.io.census().operations, 0U);
-        EXPECT_EQ(w.io.census().descriptors, 1U);  // The listener.
+        observed_kernel* const observed = kernel.get();
+        io_context io{std::move(kernel)};
+        result<listener> where = scripted_upstream::listen(io);
+        ASSERT_TRUE(where);
+        world w{observed, std::move(*where)};
+        io.run(play(w, what));
+        EXPECT_EQ(io.census().operations, 0U);
+        EXPECT_EQ(io.census().descriptors, 1U);  // The listener.
         if (w.pool) {
             const pool_census end = w.pool->census();
             EXPECT_EQ(end.created, end.closed);
@@ -98,6 +91,25 @@ void pool_test::run(scenario what) {
         }
     }
     EXPECT_EQ(live_frames(), frames);
+}
+
+}  // namespace
+
+void pool_test::run_simulated(scenario what) {
+    SCOPED_TRACE("simulated kernel");
+    run_on(std::make_unique<observed_kernel>(std::make_unique<sim::kernel>(sim::options{}),
+                                             clock_kind::simulated),
+           what);
+}
+
+void pool_test::run_real(scenario what) {
+    SCOPED_TRACE("real kernel");
+    uring_limits limits;
+    limits.entries = 256;
+    limits.files = 600;
+    result<std::unique_ptr<backend>> kernel = make_uring_backend(limits);
+    if (!kernel) GTEST_SKIP() << kernel.error().message();
+    run_on(std::make_unique<observed_kernel>(std::move(*kernel), clock_kind::real), what);
 }
 
 pool_config small_pool(std::uint32_t idle, std::uint32_t max) {

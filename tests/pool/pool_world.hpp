@@ -11,15 +11,17 @@
 
 #include "net/address.hpp"
 #include "net/listener.hpp"
-#include "pool/virtual_time_backend.hpp"
+#include "pool/observed_kernel.hpp"
 #include "pool/warm_pool.hpp"
+#include "sim/sim_kernel.hpp"
 
 namespace tunnel_uring::test {
 
 // A listener whose behaviour tests script.
 class scripted_upstream final : public dial_source {
   public:
-    explicit scripted_upstream(io_context& io);
+    explicit scripted_upstream(listener where) : io_{where.io()}, listener_{std::move(where)} {}
+    static result<listener> listen(io_context& io);
 
     // ── the script: what the next dials meet ──
     int failure = 0;      // Not 0: they fail with it.
@@ -50,8 +52,8 @@ class scripted_upstream final : public dial_source {
 };
 
 struct world {
-    explicit world(std::unique_ptr<virtual_time_backend> backend)
-        : kernel{*backend}, io{std::move(backend)}, upstream{io} {}
+    world(observed_kernel* observed, listener where)
+        : kernel{observed}, io{where.io()}, upstream{std::move(where)} {}
 
     warm_pool& start(const pool_config& limits, pool_policy policy = {}, std::uint64_t seed = 1) {
         pool.emplace(io, upstream, limits, policy, seed);
@@ -84,8 +86,8 @@ struct world {
         co_await pool->close();
     }
 
-    virtual_time_backend& kernel;
-    io_context io;
+    observed_kernel* kernel;  // Null in simulated worlds with faults.
+    io_context& io;
     scripted_upstream upstream;
     std::optional<warm_pool> pool;
     bool closed = false;
@@ -95,9 +97,18 @@ using scenario = task<> (*)(world&);
 
 class pool_test : public testing::Test {
   protected:
-    // Runs it, closes the pool, and counts: nothing is left anywhere.
-    void run(scenario what);
+    // Runs it on the simulated kernel and on the real one, closes the pool, and counts: nothing is
+    // left anywhere.
+    void run(scenario what) {
+        run_simulated(what);
+        run_real(what);
+    }
+    void run_simulated(scenario what);
+    void run_real(scenario what);
 };
+
+// Runs `what` beside its upstream and closes the pool if `what` did not.
+task<> play(world& w, scenario what);
 
 pool_config small_pool(std::uint32_t idle, std::uint32_t max = 8);
 inline pool_policy reusing() {

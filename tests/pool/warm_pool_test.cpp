@@ -68,10 +68,10 @@ TEST_F(hand_out, of_a_warm_socket_makes_no_system_call_and_no_frame) {
     run([](world& w) -> task<> {
         warm_pool& pool = w.start(small_pool(2));
         co_await w.idle(2);
-        const std::uint64_t calls = w.kernel.calls();
+        const std::uint64_t calls = w.kernel->calls();
         const std::size_t frames = live_frames();
         std::optional<lease> got = pool.try_acquire();
-        EXPECT_EQ(w.kernel.calls(), calls);
+        EXPECT_EQ(w.kernel->calls(), calls);
         EXPECT_EQ(live_frames(), frames);
         EXPECT_TRUE(got && got->warm());
     });

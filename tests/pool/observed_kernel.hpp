@@ -1,4 +1,5 @@
-// A real kernel under a virtual clock: time passes only when nothing else happens, and then at once.
+// A kernel under observation, and a real one under a virtual clock as well: time passes only when
+// nothing else happens, and then at once.
 #pragma once
 
 #include <algorithm>
@@ -8,10 +9,12 @@
 
 namespace tunnel_uring::test {
 
-class virtual_time_backend final : public backend {
+enum class clock_kind { real, simulated };
+
+class observed_kernel final : public backend {
   public:
-    explicit virtual_time_backend(std::unique_ptr<backend> kernel)
-        : kernel_{std::move(kernel)}, now_{kernel_->now()} {}
+    observed_kernel(std::unique_ptr<backend> kernel, clock_kind clock)
+        : kernel_{std::move(kernel)}, clock_{clock}, now_{kernel_->now()} {}
 
     // The polls that are armed now end by themselves, as after an overflow of the completion queue:
     // one more completion with `mask`, and none after.
@@ -34,7 +37,7 @@ class virtual_time_backend final : public backend {
     std::size_t wait(time_point deadline, std::span<completion> out) override {
         ++calls_;
         std::size_t count = 0;
-        if (deadline == time_point::max()) {
+        if (clock_ == clock_kind::simulated || deadline == time_point::max()) {
             count = kernel_->wait(deadline, out);
         } else if (deadline <= now_) {
             count = kernel_->wait(time_point::min(), out);
@@ -46,7 +49,9 @@ class virtual_time_backend final : public backend {
         for (completion& each : out.first(count)) note(each);
         return count;
     }
-    time_point now() override { return now_; }
+    time_point now() override {
+        return clock_ == clock_kind::simulated ? kernel_->now() : now_;
+    }
 
     result<void> add_buffers(std::uint16_t group, bytes_span memory, std::uint32_t count,
                              std::uint32_t size) override {
@@ -89,6 +94,7 @@ class virtual_time_backend final : public backend {
             what.result = ending_mask_;
     }
     std::unique_ptr<backend> kernel_;
+    clock_kind clock_;
     time_point now_;
     std::uint64_t calls_ = 0;
     std::deque<std::uint64_t> polls_;
