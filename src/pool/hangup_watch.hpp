@@ -20,7 +20,8 @@ class hangup_listener {
 };
 
 // Calls `listener` while a batch of completions is applied, before any coroutine resumes; perhaps
-// more than once, and until stop() has ended: poll completions are edges (io_uring_prep_poll_add(3)).
+// more than once, and until stop() has ended. Poll completions are edges
+// (io_uring_prep_poll_add(3)).
 class hangup_watch final : private op {
   public:
     // Watches from now on; the descriptor stays open until stop() has ended.

@@ -40,7 +40,8 @@ warm_pool::warm_pool(io_context& io, dial_source& dial, const pool_config& limit
       retry_{retry_initial, retry_limit, retry_multiplier, random_()},
       last_failure_{io.now()},
       next_dial_{io.now()},
-      recovering_until_{io.now()} {
+      recovering_until_{io.now()},
+      losses_since_{io.now()} {
     TU_ASSERT(limits_.max_pool_size > 0);
 }
 
@@ -219,10 +220,17 @@ void warm_pool::note_success() noexcept {
     next_dial_ = io_.now() + recovery_spacing;
 }
 
+// The ring lost at once, or faster than it is dialled: the upstream restarts.
 void warm_pool::note_loss(const pooled_socket& lost) noexcept {
+    const time_point now = io_.now();
+    if (now - losses_since_ >= recovery) {
+        losses_since_ = now;
+        losses_ = 0;
+    }
+    losses_ += 1;
     const bool unused = lost.origin != socket_origin::served;
-    if (unused && io_.now() - lost.created < infancy) note_failure();
-    else if (ready_ == 0) recovering_until_ = io_.now() + recovery;
+    if (unused && now - lost.created < infancy) note_failure();
+    else if (ready_ == 0 || losses_ > dial_concurrency) recovering_until_ = now + recovery;
 }
 
 }  // namespace tunnel_uring

@@ -1,8 +1,8 @@
 // The warm pool: a fixed ring of connected sockets to one upstream, kept full, kept honest, handed
 // out without a system call.
 //
-// Every idle socket has a multishot poll. A hang-up, an error or bytes that nobody asked for take it
-// off the ready list while the batch of completions is applied, before any coroutine runs: what
+// Every idle socket has a multishot poll. A hang-up, an error or bytes that nobody asked for take
+// it off the ready list while the batch of completions is applied, before any coroutine runs: what
 // try_acquire() returns was alive when the loop last looked.
 //
 // Two kinds, by what a used socket proves (pool_policy::reuse):
@@ -81,8 +81,8 @@ struct pool_counters {
     std::uint64_t leaks = 0;
 };
 
-// A socket on loan. Its end resets the connection, so that a cut stream never looks whole, unless it
-// was given back or detached. The pool outlives it.
+// A socket on loan. Its end resets the connection, so that a cut stream never looks whole, unless
+// it was given back or detached. The pool outlives it.
 class [[nodiscard]] lease {
   public:
     lease() noexcept = default;
@@ -97,16 +97,17 @@ class [[nodiscard]] lease {
     ~lease() { end(false); }
 
     bool valid() const noexcept { return held_ != nullptr; }
-    // To be used, not closed, aborted or moved from: that is the lease's part. Every operation on it
-    // is over before the lease ends.
+    // To be used, not closed, aborted or moved from: that is the lease's part. Every operation on
+    // it is over before the lease ends.
     stream& socket() const noexcept { return held_->connection; }
     socket_origin origin() const noexcept { return held_->origin; }
     bool warm() const noexcept { return origin() != socket_origin::direct; }
     duration age() const noexcept;
 
     // The socket by value, closed by whoever has it. The lease stays, as what counts it, and ends
-    // after the socket. Waits for the pool's poll to end, one turn of the loop for a socket that was
-    // idle and none for others. EBUSY: a reuse pool's max_connections are out (the lease is as before).
+    // after the socket. Waits for the pool's poll to end: one turn of the loop for a socket that
+    // was idle, none for others. EBUSY: a reuse pool's max_connections are out, and the lease is as
+    // before.
     task<result<stream>> detach();
 
     // With proof that the protocol ended cleanly on both sides and no byte is left over: the socket
@@ -145,9 +146,9 @@ class warm_pool {
         std::source_location where = std::source_location::current()) noexcept;
 
     // A socket, warm or connected at once within connection_timeout; at the maximum it waits, first
-    // come first served, for acquire_timeout. Cancelling ends it with ECANCELED, or with a lease all
-    // the same. ENOBUFS: acquire_queue callers wait already. ETIMEDOUT: no room, or no connection, in
-    // time. ESHUTDOWN: closed. Else the dial's error.
+    // come first served, for acquire_timeout. Cancelling ends it with ECANCELED, or with a lease
+    // all the same. ENOBUFS: acquire_queue callers wait already. ETIMEDOUT: no room, or no
+    // connection, in time. ESHUTDOWN: closed. Else the dial's error.
     task<result<lease>> acquire(cancel_token stop,
                                 std::source_location where = std::source_location::current());
 
@@ -249,6 +250,8 @@ class warm_pool {
     time_point last_failure_;
     time_point next_dial_;
     time_point recovering_until_;
+    time_point losses_since_;
+    std::uint32_t losses_ = 0;  // Idle sockets that died since then.
     std::uint32_t warmed_ = 0;
     event warm_;
 

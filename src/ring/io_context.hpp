@@ -121,7 +121,6 @@ class io_context {
     sleep_op sleep(duration time, cancel_token token = {}) noexcept {
         return sleep_op{*this, now_ + time, token};
     }
-    // Lets everything else that is ready run first.
     sleep_op sleep_until(time_point when, cancel_token token = {}) noexcept {
         return sleep_op{*this, when, token};
     }

@@ -200,6 +200,7 @@ task<> agent::hold(relay_link& relay, std::unique_ptr<live> now, cancel_token dr
         const result<void> gone = co_await session.lane_gone.wait(session.lanes.token());
         static_cast<void>(gone);
     }
+    co_await session.lanes.end_runs();
     session.lanes.kill("over");
     co_await session.connections.join();
 }

@@ -74,6 +74,7 @@ class bulk_senders {
     // Lanes this end wants to have: those at work, those waited for, and some to spare.
     std::uint32_t demand() const noexcept { return standing_idle + busy_ + waiting_; }
     std::uint32_t standing() const noexcept { return standing_; }
+    std::uint32_t busy() const noexcept { return busy_; }
     // Notified when the demand or the number of lanes may have changed.
     event& changed() noexcept { return changed_; }
     // Closes idle lanes beyond the demand, the longest unused first; only their sender may.

@@ -279,6 +279,7 @@ task<> relay::serve_agent(agent_link& link) {
     }
     std::string why = link.lanes.why_killed();
     if (why.empty()) why = link.why_over;
+    co_await link.lanes.end_runs();
     by_id_.erase(link.id);
     link.lanes.kill("over");
     while (link.connections > 0) {

@@ -44,6 +44,7 @@ task<> session::watch() {
     while (!dying_.requested()) {
         const result<void> slept = co_await path_.io.sleep(limits_.interval, dying_.token());
         if (!slept) break;
+        if (retiring_ && !may_hear()) continue;
         if (path_.io.now() - last_heard_ >= limits_.interval) ping_all();
         if (path_.io.now() - last_heard_ < limits_.loss) continue;
         // A saturated CPU is not a dead peer: what is ready to be read counts first.
@@ -98,6 +99,13 @@ void session::retire() noexcept {
     lanes_.for_each([](shared_lane& lane) { lane.retire(); });
 }
 
+task<> session::end_runs() {
+    while (bulk_out_.busy() > 0 && !dying_.requested()) {
+        const result<void> changed = co_await bulk_out_.changed().wait(dying_.token());
+        static_cast<void>(changed);
+    }
+}
+
 void session::kill(std::string why) noexcept {
     if (dying_.requested()) return;
     why_killed_ = std::move(why);
@@ -106,6 +114,13 @@ void session::kill(std::string why) noexcept {
 
 void session::opened(shared_lane& lane, std::uint32_t id, const open_frame& what) {
     host_->opened(lane, id, what);
+}
+
+// False when every lane has been closed, and the last exchanges only write what they have.
+bool session::may_hear() noexcept {
+    bool open = false;
+    lanes_.for_each([&open](shared_lane& lane) { open = open || !lane.lost(); });
+    return open;
 }
 
 void session::ping_all() noexcept {

@@ -54,6 +54,9 @@ class session final : private lane_owner {
     void retire_lane(std::uint32_t number) noexcept;
     // No new exchanges; the lanes end after their last one.
     void retire() noexcept;
+    // Returns when every bulk lane that this end sent on has come back: what its last run carried has
+    // been read, and closing loses nothing. To be awaited when the shared lanes are gone.
+    task<> end_runs();
     // Everything ends now, visibly reset. Whoever is first gives the reason.
     void kill(std::string why) noexcept;
     const std::string& why_killed() const noexcept { return why_killed_; }
@@ -66,6 +69,7 @@ class session final : private lane_owner {
 
   private:
     void opened(shared_lane& lane, std::uint32_t id, const open_frame& what) override;
+    bool may_hear() noexcept;
     void ping_all() noexcept;
 
     byte_path& path_;

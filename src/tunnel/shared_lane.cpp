@@ -29,6 +29,10 @@ task<std::string> shared_lane::run(cancel_token stop) {
         co_await loops.join();
     }
     lose("closed");
+    // Only now it is known which marks the kernel has taken. Told one by one: none leaves the map
+    // before its own task runs again.
+    for (const auto& [id, who] : by_id_) who->lane_lost();
+    room_.notify_all();
     co_await exchange_tasks_.join();
     if (why_lost_.empty()) connection_.close();
     else connection_.abort();
@@ -65,9 +69,6 @@ void shared_lane::lose(std::string why) {
     stopping_.request();
     control_ready_.for_each([](exchange& who) { who.list_link<on_control_list>::unlink(); });
     data_ready_.for_each([](exchange& who) { who.list_link<on_data_list>::unlink(); });
-    // Told one by one; none leaves the map before its own task runs again.
-    for (const auto& [id, who] : by_id_) who->lane_lost();
-    room_.notify_all();
     write_wake_.notify();
 }
 

@@ -51,6 +51,8 @@ class shared_lane : public list_link<shared_lane> {
     // Ends it now.
     void kill() noexcept { stopping_.request(); }
 
+    // Nothing is read or written any more.
+    bool lost() const noexcept { return lost_; }
     bool usable() const noexcept { return !retiring_ && !lost_; }
     std::size_t load() const noexcept { return exchanges_count_; }
     std::uint32_t number() const noexcept { return number_; }

@@ -1,4 +1,4 @@
-// A kernel under observation, and a real one under a virtual clock as well: time passes only when
+// A kernel under observation, and a real one under a virtual clock too: time passes only when
 // nothing else happens, and then at once.
 #pragma once
 

@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,7 +70,6 @@ class world {
     run_facts& facts;
     const relay& front() const { return *relay_; }
     const agent& back() const { return *agent_; }
-    std::uint64_t incomplete_upstream = 0;  // Clean ends short of the whole, at the upstream.
 
   private:
     class watcher final : public relay_observer, public agent_observer {
@@ -107,6 +106,7 @@ class world {
     std::optional<listener> upstream_;
     cancel_source upstream_over_;
     nursery upstream_tasks_;
+    std::set<std::uint64_t> promised_;  // How many bytes a visitor may have said in all.
     std::optional<relay> relay_;
     std::optional<agent> agent_;
     std::optional<cancel_source> relay_drain_;
