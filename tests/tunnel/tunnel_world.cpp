@@ -183,7 +183,9 @@ task<> world::serve_one(stream visitor, habit what, std::uint64_t bytes) {
     }
     // A reset that a write was told of comes as an end here.
     fine = fine && !visitor.was_broken();
-    EXPECT_TRUE(!fine || promised_.contains(heard)) << "cut at " << heard << " looks whole upstream";
+    // A warm socket that nobody used heard nothing.
+    EXPECT_TRUE(!fine || heard == 0 || promised_.contains(heard))
+        << "cut at " << heard << " looks whole upstream";
     if (fine && what == habit::answer_at_end) fine = co_await say(visitor, 2, bytes, stop);
     if (fine && what != habit::speak_and_end) fine = visitor.shutdown_send().has_value();
     if (fine) {
