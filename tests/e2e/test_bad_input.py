@@ -241,14 +241,13 @@ class Configuration(Scenario):
         self.expect_refusal(agent, CONFIG, "absent.toml")
 
     def test_a_token_file_that_is_missing_or_holds_no_token_is_refused(self):
-        """Named by a flag that is wrong usage, named in a file it is a wrong config."""
         self.write("broken", "tut_this-is-none")
         for name in ("absent", "broken"):
             with self.subTest(file=name):
                 path = self.directory / name
                 agent = self.start_ours("tcp", "tcp", "1", "--relay", f"{LOOPBACK}:1",
                                         "--token-file", path)
-                self.expect_refusal(agent, USAGE, str(path))
+                self.expect_refusal(agent, CONFIG, str(path))
                 self.refused(self.AGENT.replace("{token}", str(path)) + self.SERVICE, str(path))
 
     def test_wrong_usage_is_refused(self):

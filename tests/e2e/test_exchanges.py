@@ -293,6 +293,44 @@ class Slow(Scenario):
             with self.assertRaises(ConnectionResetError):
                 harness.read_to_end(pushing)
 
+    def test_visitors_that_reset_while_their_bytes_are_not_taken_leave_nothing_behind(self):
+        public = self.tcp(self.relay(), str(self.stuck_upstream().getsockname()[1])).public
+        for _ in range(3):
+            with connect(public) as visitor:
+                self.push_until_full(visitor)
+                visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def test_an_upstream_that_resets_while_its_visitor_does_not_read_is_let_go(self):
+        ready = threading.Event()
+
+        async def flood(reader, writer, _):
+            writer.write(bytes(50_000_000))
+            ready.set()
+            await reader.read(1)
+            writer.transport.abort()
+
+        with peers.Peer(flood) as peer:
+            agent = self.tcp(self.relay(), str(peer.port))
+            with connect(agent.public) as visitor:
+                self.assertTrue(ready.wait(10 * PATIENCE))
+                eventually(lambda: self.at_rest(agent), "full buffers")
+                visitor.sendall(b"x")
+                eventually(lambda: agent.descriptors(agent.control_port)["stream"] == 0
+                           and agent.descriptors(agent.control_port)["dead"] == 0,
+                           "the agent to let go of the upstream")
+                with self.assertRaises(ConnectionResetError):
+                    harness.read_to_end(visitor)
+
+    @staticmethod
+    def at_rest(process):
+        """Whether it uses no processor time for a tenth of a second."""
+        def used():
+            with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
+                return stat.read().rpartition(")")[2].split()[11:13]
+        before = used()
+        time.sleep(0.1)
+        return before == used()
+
     def test_visitors_beyond_a_services_limit_are_reset_and_the_others_go_on(self):
         agent = self.tcp(self.relay(), str(self.serve("echo").port),
                          "--set", "services.tcp.max_connections=3")
