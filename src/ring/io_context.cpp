@@ -92,7 +92,7 @@ void io_context::dispatch(const completion& what) noexcept {
         return;
     }
     op& owner = *operations_[index].owner;
-    if (what.result < 0 && !owner.looks_only_) note_error(owner.slot_, -what.result);
+    if (what.result < 0) note_error(owner.slot_, -what.result);
     if (!what.more) {
         operations_[index].owner = nullptr;
         operations_[index].generation = std::max(generation + 1, 1U);

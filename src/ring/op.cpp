@@ -11,7 +11,6 @@ void op::submit(const request& what) {
     TU_ASSERT(!in_flight());
     cancelling_ = false;
     slot_ = what.target.slot;
-    looks_only_ = what.code == opcode::poll;
     user_data_ = io_.enter(*this, what.target);
     io_.kernel().submit(what, user_data_);
 }

@@ -44,7 +44,6 @@ class op {
     std::uint64_t user_data_ = 0;
     std::uint32_t slot_ = 0;
     bool cancelling_ = false;
-    bool looks_only_ = false;  // A poll: its failure is no news of the connection.
 };
 
 // A single operation as an awaitable: `const auto done = co_await io.receive(...)`.

@@ -186,10 +186,11 @@ std::size_t kernel::collect(std::span<completion> out) {
 
 bool kernel::attempt(operation& what, completion& out) {
     if (what.fail_with != 0) {
-        out.result = -what.fail_with;
-        // A poll looks, and changes nothing.
-        if (what.what.code != opcode::poll && is_fatal(what.fail_with))
-            fail_socket(*what.target, what.fail_with);
+        const bool fatal = is_fatal(what.fail_with);
+        const bool poll = what.what.code == opcode::poll;
+        // A poll tells of a broken connection by its events; it fails for reasons of its own.
+        out.result = fatal && poll ? -ENOMEM : -what.fail_with;
+        if (fatal && !poll) fail_socket(*what.target, what.fail_with);
         return true;
     }
     if (what.cancelled) {
