@@ -512,20 +512,14 @@ options parse(int count, char** words) {
         }
         if (++i == count) throw std::runtime_error(name + " needs a value");
         const std::size_t value = std::strtoull(words[i], nullptr, 10);
-        if (name == "--port")
-            chosen.port = static_cast<std::uint16_t>(value);
+        if (name == "--port") chosen.port = static_cast<std::uint16_t>(value);
         else if (name == "--size")
             chosen.size = std::clamp<std::size_t>(value, 1, most_message_size);
-        else if (name == "--streams")
-            chosen.streams = std::max<std::size_t>(value, 1);
-        else if (name == "--count")
-            chosen.count = std::max<std::size_t>(value, 1);
-        else if (name == "--bytes")
-            chosen.bytes = value;
-        else if (name == "--interval-us")
-            chosen.interval = std::chrono::microseconds(value);
-        else
-            throw std::runtime_error("unknown option " + name);
+        else if (name == "--streams") chosen.streams = std::max<std::size_t>(value, 1);
+        else if (name == "--count") chosen.count = std::max<std::size_t>(value, 1);
+        else if (name == "--bytes") chosen.bytes = value;
+        else if (name == "--interval-us") chosen.interval = std::chrono::microseconds(value);
+        else throw std::runtime_error("unknown option " + name);
     }
     return chosen;
 }

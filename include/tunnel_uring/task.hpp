@@ -1,9 +1,10 @@
 // task<T>: a coroutine with one owner.
 //
-// A task does nothing until it is awaited (or handed to a nursery). Awaiting starts it inline, on the
-// awaiter's stack; when it finishes without having suspended the awaiter just goes on, else the
+// A task does nothing until it is awaited (or handed to a nursery). Awaiting starts it inline, on
+// the awaiter's stack; when it finishes without having suspended the awaiter just goes on, else the
 // awaiter is resumed from the run queue. So no chain of completions is ever deeper than the calls a
-// reader sees, at -O0 and under sanitizers too (GCC makes symmetric transfer a tail call at -O2 only).
+// reader sees, at -O0 and under sanitizers too (GCC makes symmetric transfer a tail call at -O2
+// only).
 //
 // A frame is destroyed only unstarted or finished: destroying a task in between ends the program,
 // because an operation in the kernel could still write into the frame. There is no detach.

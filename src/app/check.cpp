@@ -54,8 +54,7 @@ void check_roles(const loaded_config& config, const roles& which, bool offline,
         for (const std::string& relay : agent.relays) {
             if (offline)
                 rows.push_back({verdict::skip, "relay", relay + ": --offline", "", exit_ok});
-            else
-                check_reachable("relay", relay, verdict::fail, rows);
+            else check_reachable("relay", relay, verdict::fail, rows);
         }
     }
     if (which.relay) {
@@ -67,9 +66,7 @@ void check_roles(const loaded_config& config, const roles& which, bool offline,
 constexpr std::array<std::string_view, 4> labels{"[ OK ]", "[WARN]", "[FAIL]", "[SKIP]"};
 constexpr std::array<std::string_view, 4> verdict_words{"ok", "warn", "fail", "skip"};
 
-bool failed(const check_row& row) noexcept {
-    return row.what == verdict::fail;
-}
+bool failed(const check_row& row) noexcept { return row.what == verdict::fail; }
 
 }  // namespace
 
@@ -104,8 +101,7 @@ exit_status run_check(loaded_config config, const check_options& options) {
         check_io_uring(config.values.io_uring, rows);
         if (config.problems.empty()) check_roles(config, which, options.offline, rows);
     }
-    if (options.json)
-        fmt::print("{}\n", rows_json(rows));
+    if (options.json) fmt::print("{}\n", rows_json(rows));
     else
         for (const check_row& row : rows) fmt::print("{}\n", row_text(row));
     std::fflush(stdout);

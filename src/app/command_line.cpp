@@ -14,9 +14,7 @@ namespace tunnel_uring {
 
 namespace {
 
-constexpr unsigned bit(command what) {
-    return 1U << static_cast<unsigned>(what);
-}
+constexpr unsigned bit(command what) { return 1U << static_cast<unsigned>(what); }
 constexpr unsigned for_demo = bit(command::demo);
 constexpr unsigned for_tcp = bit(command::tcp);
 constexpr unsigned for_agent = bit(command::agent);
@@ -126,14 +124,10 @@ class parser {
         while (!rest_.empty() && problem_.empty()) {
             const std::string_view argument = rest_.front();
             rest_ = rest_.subspan(1);
-            if (only_operands || argument == "-" || !argument.starts_with('-'))
-                operand(argument);
-            else if (argument == "--")
-                only_operands = true;
-            else if (argument.starts_with("--"))
-                long_flag(argument.substr(2));
-            else
-                letters(argument.substr(1));
+            if (only_operands || argument == "-" || !argument.starts_with('-')) operand(argument);
+            else if (argument == "--") only_operands = true;
+            else if (argument.starts_with("--")) long_flag(argument.substr(2));
+            else letters(argument.substr(1));
         }
         if (problem_.empty() && !made_.help && !made_.version) complete();
         if (!problem_.empty()) return error{EINVAL, problem_};
@@ -173,12 +167,9 @@ class parser {
                 return;
             }
             text.remove_prefix(1);
-            if (found->operand.empty())
-                take(*found, {});
-            else if (!text.empty())
-                take(*found, std::exchange(text, {}));
-            else
-                take_next(*found);
+            if (found->operand.empty()) take(*found, {});
+            else if (!text.empty()) take(*found, std::exchange(text, {}));
+            else take_next(*found);
         }
     }
 
@@ -189,12 +180,9 @@ class parser {
         if (flag == nullptr) return unknown(name);
         if (flag->operand.empty() && equals != std::string_view::npos)
             problem_ = fmt::format("--{} takes no value", name);
-        else if (flag->operand.empty())
-            take(*flag, {});
-        else if (equals != std::string_view::npos)
-            take(*flag, text.substr(equals + 1));
-        else
-            take_next(*flag);
+        else if (flag->operand.empty()) take(*flag, {});
+        else if (equals != std::string_view::npos) take(*flag, text.substr(equals + 1));
+        else take_next(*flag);
     }
 
     const command_flag* find(std::string_view name) const {
@@ -278,10 +266,8 @@ class parser {
     }
     void apply(const command_flag&, const is_setting&, std::string_view value) {
         parsed_setting setting = parse_setting(value);
-        if (setting.made)
-            made_.sources.assignments.push_back(std::move(*setting.made));
-        else
-            made_.sources.problems.push_back({{value_source::setting, "--set"}, setting.problem});
+        if (setting.made) made_.sources.assignments.push_back(std::move(*setting.made));
+        else made_.sources.problems.push_back({{value_source::setting, "--set"}, setting.problem});
     }
 
     void assign(const command_flag& flag, std::string_view table, std::string_view entry,
@@ -411,9 +397,7 @@ class parser {
 
 }  // namespace
 
-std::span<const command_flag> command_flags() noexcept {
-    return flags;
-}
+std::span<const command_flag> command_flags() noexcept { return flags; }
 
 result<invocation> parse_command_line(std::span<const std::string_view> arguments) {
     return parser{arguments}.parse();

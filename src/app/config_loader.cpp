@@ -247,8 +247,8 @@ class loader {
         if (!enter(one, scope)) return;
         out_.origins[one.path()] = one.from;
         if (const auto wrong = assign(*key, scope, one.value))
-            out_.problems.push_back({one.from, one.path() + ": " + *wrong,
-                                     one.from.source == value_source::flag});
+            out_.problems.push_back(
+                {one.from, one.path() + ": " + *wrong, one.from.source == value_source::flag});
     }
 
     // Fills the scope with the entry that the assignment is for.
@@ -337,9 +337,7 @@ value_origin loaded_config::origin(const std::string& path) const {
     return found == origins.end() ? value_origin{} : found->second;
 }
 
-loaded_config load_config(const config_sources& sources) {
-    return loader{sources}.load();
-}
+loaded_config load_config(const config_sources& sources) { return loader{sources}.load(); }
 
 std::vector<std::string> config_search_path(const config_sources& sources) {
     if (sources.file) return {*sources.file};

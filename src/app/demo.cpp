@@ -214,8 +214,7 @@ class addresses final : public agent_observer {
     std::string trouble_ = "the agent did not get its ports in time";
 };
 
-service_config echo_service(std::string name, const socket_address& upstream,
-                            std::uint32_t warm) {
+service_config echo_service(std::string name, const socket_address& upstream, std::uint32_t warm) {
     service_config service;
     service.name = std::move(name);
     service.upstream = format(upstream);
@@ -234,9 +233,8 @@ struct report {
 
     bool ok() const {
         return trouble.empty() && bulk.right &&
-               std::all_of(shapes.begin(), shapes.end(), [](const shape& one) {
-                   return one.wrong == 0 && one.right > 0;
-               });
+               std::all_of(shapes.begin(), shapes.end(),
+                           [](const shape& one) { return one.wrong == 0 && one.right > 0; });
     }
 };
 
@@ -282,9 +280,10 @@ void print_json(const report& what) {
                        {"relay", what.relay_address},
                        {"seconds", milliseconds(what.took) / 1000},
                        {"warm_up_ms", milliseconds(what.warm_up)},
-                       {"bulk", {{"bytes", what.bulk.bytes},
-                                 {"right", what.bulk.right},
-                                 {"seconds", milliseconds(what.bulk.took) / 1000}}}};
+                       {"bulk",
+                        {{"bytes", what.bulk.bytes},
+                         {"right", what.bulk.right},
+                         {"seconds", milliseconds(what.bulk.took) / 1000}}}};
     if (!what.trouble.empty()) out["trouble"] = what.trouble;
     for (const shape& one : what.shapes) {
         out["shapes"].push_back({{"name", one.name},
@@ -303,8 +302,7 @@ task<> send_traffic(io_context& io, const demo_options& options, addresses& open
                     const socket_address& sample, report& out, cancel_token stop) {
     out.shapes[0].to = sample;
     for (const std::size_t index : {std::size_t{1}, std::size_t{2}}) {
-        const result<socket_address> where =
-            co_await open.of(index == 1 ? "warm" : "cold", stop);
+        const result<socket_address> where = co_await open.of(index == 1 ? "warm" : "cold", stop);
         if (!where) {
             out.trouble = where.error().message();
             co_return;
@@ -348,8 +346,7 @@ task<> demonstrate(io_context& io, const demo_options& options, report& out) {
         settings.name = "demo";
         settings.relays.push_back(out.relay_address);
         settings.token = key.text();
-        settings.services.push_back(
-            echo_service("warm", sample->address(), options.concurrency));
+        settings.services.push_back(echo_service("warm", sample->address(), options.concurrency));
         settings.services.push_back(echo_service("cold", sample->address(), 0));
         resolver names{io};
         addresses open;

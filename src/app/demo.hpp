@@ -8,11 +8,11 @@
 namespace tunnel_uring {
 
 struct demo_options {
-    std::uint32_t requests = 2000;     // For each of: direct, pool on, pool off.
+    std::uint32_t requests = 2000;  // For each of: direct, pool on, pool off.
     std::uint32_t concurrency = 16;
     std::uint64_t bulk_bytes = 64U << 20U;  // Each way, through one connection.
-    bool keep = false;                 // Stay up, and print the address, until a signal.
-    bool json = false;                 // One object on stdout instead of the table.
+    bool keep = false;                      // Stay up, and print the address, until a signal.
+    bool json = false;                      // One object on stdout instead of the table.
 };
 
 // exit_ok only if every byte of every exchange was right.

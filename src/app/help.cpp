@@ -57,10 +57,8 @@ constexpr std::size_t help_column = 28;
 // "  -c, --config <file>   default: …", continued below the first line's help.
 std::string flag_lines(const command_flag& flag) {
     std::string head = "  --";
-    if (flag.letter != '\0')
-        head = fmt::format("  -{}, --", flag.letter);
-    else if (flag.commands == 0)
-        head = "      --";
+    if (flag.letter != '\0') head = fmt::format("  -{}, --", flag.letter);
+    else if (flag.commands == 0) head = "      --";
     head += flag.name;
     if (!flag.operand.empty()) head += fmt::format(" {}", flag.operand);
     std::string text;
@@ -108,9 +106,7 @@ std::string overview() {
 
 }  // namespace
 
-std::span<const command_description> command_descriptions() noexcept {
-    return commands;
-}
+std::span<const command_description> command_descriptions() noexcept { return commands; }
 
 const command_description& describe(command what) noexcept {
     const auto found = std::find_if(commands.begin(), commands.end(),

@@ -60,13 +60,11 @@ void check_sysctl(std::vector<check_row>& rows) {
     constexpr std::string_view name = "kernel.io_uring_disabled";
     constexpr std::string_view remedy = "sysctl kernel.io_uring_disabled=0";
     if (value.empty()) return;
-    if (value == "0")
-        add(rows, verdict::ok, name, "0, everybody may use io_uring");
+    if (value == "0") add(rows, verdict::ok, name, "0, everybody may use io_uring");
     else if (value == "1")
         add(rows, verdict::warn, name, "1, only a privileged process or group may use io_uring",
             std::string{remedy});
-    else
-        add(rows, verdict::fail, name, value + ", nobody may use io_uring", std::string{remedy});
+    else add(rows, verdict::fail, name, value + ", nobody may use io_uring", std::string{remedy});
 }
 
 void check_ring_size(const io_uring_config& config, std::vector<check_row>& rows) {
@@ -79,8 +77,7 @@ void check_ring_size(const io_uring_config& config, std::vector<check_row>& rows
     const auto ring = make_uring_backend(limits);
     const std::string what =
         fmt::format("a ring of {} entries with RLIMIT_MEMLOCK {}", config.entries, limit);
-    if (ring)
-        add(rows, verdict::ok, "memory", what);
+    if (ring) add(rows, verdict::ok, "memory", what);
     else
         add(rows, verdict::fail, "memory", what + ": " + ring.error().message(),
             "ulimit -l unlimited (LimitMEMLOCK= in a unit), or lower io_uring.entries");
@@ -94,8 +91,7 @@ void check_files(std::string_view role, std::uint64_t needed, std::string_view w
     const std::uint64_t have = files.rlim_max;
     const std::string text = fmt::format("{}: RLIMIT_NOFILE {} (hard {}), at most {} needed: {}",
                                          role, files.rlim_cur, files.rlim_max, needed, why);
-    if (have >= needed)
-        add(rows, verdict::ok, "files", text);
+    if (have >= needed) add(rows, verdict::ok, "files", text);
     else
         add(rows, verdict::warn, "files", text,
             fmt::format("ulimit -Hn {} (LimitNOFILE= in a unit), or lower those limits", needed));
@@ -240,8 +236,7 @@ void check_relay_ports(const relay_config& config, std::vector<check_row>& rows)
         add(rows, verdict::fail, "ports",
             fmt::format("{} for agents: {}", config.control_listen, std::strerror(code)),
             bind_remedy(code, where->port));
-    else
-        add(rows, verdict::ok, "ports", config.control_listen + " for agents: free");
+    else add(rows, verdict::ok, "ports", config.control_listen + " for agents: free");
     if (!config.tcp_host.empty()) {
         host_port host;
         host.host = config.tcp_host;

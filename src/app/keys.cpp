@@ -8,12 +8,8 @@ namespace tunnel_uring {
 
 namespace {
 
-constexpr double ns(duration time) {
-    return static_cast<double>(time.count());
-}
-constexpr value_limits between(duration least, duration most) {
-    return {ns(least), ns(most)};
-}
+constexpr double ns(duration time) { return static_cast<double>(time.count()); }
+constexpr value_limits between(duration least, duration most) { return {ns(least), ns(most)}; }
 constexpr value_limits zero_or(duration least, duration most) {
     return {ns(least), ns(most), true};
 }
@@ -311,12 +307,8 @@ std::string config_key::variable() const {
     return text;
 }
 
-std::span<const config_table> config_tables() noexcept {
-    return tables;
-}
-std::span<const config_key> config_keys() noexcept {
-    return keys;
-}
+std::span<const config_table> config_tables() noexcept { return tables; }
+std::span<const config_key> config_keys() noexcept { return keys; }
 
 const config_table* find_table(std::string_view path) noexcept {
     const auto found = std::find_if(tables.begin(), tables.end(),
@@ -331,20 +323,10 @@ const config_key* find_key(std::string_view table, std::string_view name) noexce
     return found == keys.end() ? nullptr : &*found;
 }
 
-std::span<const std::string_view> words(log_level) noexcept {
-    return level_words;
-}
-std::span<const std::string_view> words(log_format) noexcept {
-    return format_words;
-}
-std::span<const std::string_view> words(enum proxy_protocol) noexcept {
-    return proxy_words;
-}
-std::span<const std::string_view> words(first_speaker) noexcept {
-    return speaker_words;
-}
-std::span<const std::string_view> words(service_kind) noexcept {
-    return kind_words;
-}
+std::span<const std::string_view> words(log_level) noexcept { return level_words; }
+std::span<const std::string_view> words(log_format) noexcept { return format_words; }
+std::span<const std::string_view> words(enum proxy_protocol) noexcept { return proxy_words; }
+std::span<const std::string_view> words(first_speaker) noexcept { return speaker_words; }
+std::span<const std::string_view> words(service_kind) noexcept { return kind_words; }
 
 }  // namespace tunnel_uring

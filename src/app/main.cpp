@@ -71,10 +71,8 @@ exit_status make_token(const invocation& asked, const loaded_config& config) {
 
 exit_status serve(const invocation& asked, loaded_config config) {
     const bool is_relay = asked.what == command::relay;
-    if (is_relay)
-        require_relay(config);
-    else
-        require_agent(config);
+    if (is_relay) require_relay(config);
+    else require_agent(config);
     if (!config.problems.empty()) return complain(config.problems);
     raise_file_limit();
     if (is_relay) return run_relay(config.values.relay, config.values.log);
@@ -129,10 +127,8 @@ exit_status run(invocation asked) {
         }
         case command::check:
             return run_check(std::move(config), {asked.offline, asked.json, asked.print});
-        case command::token:
-            return make_token(asked, config);
-        default:
-            return serve(asked, std::move(config));
+        case command::token: return make_token(asked, config);
+        default: return serve(asked, std::move(config));
     }
 }
 

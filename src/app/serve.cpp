@@ -35,10 +35,12 @@ void print_census(const io_context& io) {
 void log_end(const log_config& log, std::string_view service, std::string_view visitor,
              const exchange_end& how) {
     if (!log.access && how.clean) return;
-    const std::string_view reason =
-        how.clean ? "complete" : how.reason ? describe(*how.reason) : "cut";
+    const std::string_view reason = how.clean    ? "complete"
+                                    : how.reason ? describe(*how.reason)
+                                                 : "cut";
     const std::string_view sentence = how.sentence.empty() ? reason : how.sentence;
-    if (how.clean) log_info("exchange.ended", sentence, {{"service", service}, {"visitor", visitor}});
+    if (how.clean)
+        log_info("exchange.ended", sentence, {{"service", service}, {"visitor", visitor}});
     else log_warn("exchange.cut", sentence, {{"service", service}, {"visitor", visitor}});
 }
 

@@ -62,10 +62,8 @@ exit_status run_token(const token_options& options) {
     }
     if (options.json) {
         nlohmann::json out{{"name", options.name}, {"public_key", key}};
-        if (options.out.empty())
-            out["token"] = made.text();
-        else
-            out["file"] = options.out;
+        if (options.out.empty()) out["token"] = made.text();
+        else out["file"] = options.out;
         if (!options.tcp_ports.empty()) out["tcp_ports"] = ports_text(options.tcp_ports);
         fmt::print("{}\n", out.dump());
     } else {

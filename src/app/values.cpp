@@ -21,21 +21,15 @@ namespace {
 using kind = raw_value::kind;
 using problem = std::optional<std::string>;
 
-std::string quote(std::string_view text) {
-    return "\"" + printable(text, 80) + "\"";
-}
+std::string quote(std::string_view text) { return "\"" + printable(text, 80) + "\""; }
 
 std::string shown(const raw_value& value) {
     switch (value.what) {
         case kind::word:
-        case kind::text:
-            return quote(value.text);
-        case kind::list:
-            return "a list";
-        case kind::table:
-            return "a table";
-        default:
-            return value.text;
+        case kind::text: return quote(value.text);
+        case kind::list: return "a list";
+        case kind::table: return "a table";
+        default: return value.text;
     }
 }
 
@@ -99,8 +93,7 @@ problem assign_number(const config_key& key, Number& field, const raw_value& val
     if (!number || !within(key.limits, *number)) return wrong(key, value);
     if constexpr (std::is_same_v<Number, duration>)
         field = duration{static_cast<std::int64_t>(*number)};
-    else
-        field = static_cast<Number>(*number);
+    else field = static_cast<Number>(*number);
     return {};
 }
 
@@ -139,12 +132,10 @@ problem check_name(const config_key& key, const std::string& text) {
 // May put `text` into its canonical form.
 problem check_text(const config_key& key, value_type type, std::string& text) {
     switch (type) {
-        case value_type::name:
-            return check_name(key, text);
+        case value_type::name: return check_name(key, text);
         case value_type::dial_address:
         case value_type::relay_address:
-        case value_type::listen_address:
-            return check_address(text, type);
+        case value_type::listen_address: return check_address(text, type);
         case value_type::host_address: {
             host_port where;
             where.host = text;
@@ -280,9 +271,7 @@ struct assigner {
 
 // ── back to text ──
 
-std::string toml_string(std::string_view text) {
-    return json_string(text);
-}
+std::string toml_string(std::string_view text) { return json_string(text); }
 
 struct printer {
     value_type type;
@@ -336,10 +325,8 @@ std::string print(const config_key& key, key_scope& scope) {
 bool is_empty(const config_key& key, key_scope& scope) {
     return std::visit(
         [](const auto* field) {
-            if constexpr (requires { field->empty(); })
-                return field->empty();
-            else
-                return false;
+            if constexpr (requires { field->empty(); }) return field->empty();
+            else return false;
         },
         key.slot(scope));
 }
@@ -366,43 +353,27 @@ std::string describe_type(const config_key& key) {
                                                 format_limit(key.type, limits.least),
                                                 format_limit(key.type, limits.most));
     switch (key.type) {
-        case value_type::boolean:
-            return "true or false";
+        case value_type::boolean: return "true or false";
         case value_type::count:
             return (limits.power_of_two ? "a power of two " : "a whole number ") + range;
-        case value_type::number:
-            return "a number " + range;
-        case value_type::time:
-            return "a duration (\"250ms\", \"10s\", \"5m\") " + range;
-        case value_type::size:
-            return "a size (\"64KiB\", \"1MiB\") " + range;
-        case value_type::text:
-            return fmt::format("text of at most {} characters", limits.most);
-        case value_type::path:
-            return "the path of a file";
+        case value_type::number: return "a number " + range;
+        case value_type::time: return "a duration (\"250ms\", \"10s\", \"5m\") " + range;
+        case value_type::size: return "a size (\"64KiB\", \"1MiB\") " + range;
+        case value_type::text: return fmt::format("text of at most {} characters", limits.most);
+        case value_type::path: return "the path of a file";
         case value_type::name:
             return fmt::format("a name of 1 to {} letters, digits, \".\", \"_\" or \"-\"",
                                limits.most);
-        case value_type::dial_address:
-            return "an address: host:port, a port, or unix:/path";
-        case value_type::relay_address:
-            return "an address: host:port";
-        case value_type::relay_addresses:
-            return "a list of 1 to 16 addresses host:port";
-        case value_type::listen_address:
-            return "an address to listen on, such as 0.0.0.0:7443";
-        case value_type::host_address:
-            return "the number of an address, such as 0.0.0.0 or ::1";
-        case value_type::token:
-            return "a token, \"tut_\" and 48 characters";
-        case value_type::public_key:
-            return "a public key, \"ed25519:\" and 43 characters";
-        case value_type::ports:
-            return "a range of ports, such as 15000-15999";
-        case value_type::port_list:
-            return "ports, such as \"15432\" or \"15000-15010,16000\"";
-        case value_type::choice:
-            break;
+        case value_type::dial_address: return "an address: host:port, a port, or unix:/path";
+        case value_type::relay_address: return "an address: host:port";
+        case value_type::relay_addresses: return "a list of 1 to 16 addresses host:port";
+        case value_type::listen_address: return "an address to listen on, such as 0.0.0.0:7443";
+        case value_type::host_address: return "the number of an address, such as 0.0.0.0 or ::1";
+        case value_type::token: return "a token, \"tut_\" and 48 characters";
+        case value_type::public_key: return "a public key, \"ed25519:\" and 43 characters";
+        case value_type::ports: return "a range of ports, such as 15000-15999";
+        case value_type::port_list: return "ports, such as \"15432\" or \"15000-15010,16000\"";
+        case value_type::choice: break;
     }
     settings all;
     service_config service;

@@ -23,9 +23,7 @@ std::string features_unused(const kernel_features& kernel) {
     return fmt::format("{}", fmt::join(names, ", "));
 }
 
-std::string_view liburing_version() noexcept {
-    return TUNNEL_URING_LIBURING;
-}
+std::string_view liburing_version() noexcept { return TUNNEL_URING_LIBURING; }
 
 std::string version_text() {
     std::string text = fmt::format("tunnel-uring {}\nliburing {}\n{}\n", TUNNEL_URING_VERSION,

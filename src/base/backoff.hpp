@@ -13,7 +13,11 @@ namespace tunnel_uring {
 class backoff {
   public:
     backoff(duration initial, duration limit, double multiplier, std::uint64_t seed) noexcept
-        : initial_{initial}, limit_{limit}, multiplier_{multiplier}, bound_{initial}, random_{seed} {}
+        : initial_{initial},
+          limit_{limit},
+          multiplier_{multiplier},
+          bound_{initial},
+          random_{seed} {}
 
     duration next() {
         attempts_ += 1;

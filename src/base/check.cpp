@@ -6,7 +6,8 @@
 namespace tunnel_uring {
 
 void assertion_failed(const char* expression, const char* file, int line) noexcept {
-    std::fprintf(stderr, "tunnel-uring: internal error: %s does not hold at %s:%d\n", expression, file, line);
+    std::fprintf(stderr, "tunnel-uring: internal error: %s does not hold at %s:%d\n", expression,
+                 file, line);
     std::abort();
 }
 

@@ -1,5 +1,5 @@
-// Time as a value: every floor is told what time it is, none asks the system. The clock is CLOCK_MONOTONIC on the real
-// backend and virtual on the simulated one.
+// Time as a value: every floor is told what time it is, none asks the system. The clock is
+// CLOCK_MONOTONIC on the real backend and virtual on the simulated one.
 #pragma once
 
 #include <chrono>

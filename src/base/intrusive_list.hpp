@@ -1,4 +1,5 @@
-// A doubly linked list of things that carry their own links: no allocation, O(1) unlink from anywhere.
+// A doubly linked list of things that carry their own links: no allocation, O(1) unlink from
+// anywhere.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +8,8 @@
 
 namespace tunnel_uring {
 
-// One membership. `Tag` tells apart several lists that one object can be on. Not movable while linked; unlinks itself
-// when destroyed.
+// One membership. `Tag` tells apart several lists that one object can be on. Not movable while
+// linked; unlinks itself when destroyed.
 template <class Tag>
 class list_link {
   public:

@@ -109,18 +109,13 @@ std::string json_string(std::string_view text) {
     while (!text.empty()) {
         const std::size_t length = utf8_length(text);
         const std::string_view sequence = text.substr(0, length == 0 ? 1 : length);
-        if (length == 0)
-            out += "\\ufffd";
-        else if (sequence == "\"" || sequence == "\\")
-            out.append("\\").append(sequence);
-        else if (sequence == "\n")
-            out += "\\n";
-        else if (sequence == "\t")
-            out += "\\t";
+        if (length == 0) out += "\\ufffd";
+        else if (sequence == "\"" || sequence == "\\") out.append("\\").append(sequence);
+        else if (sequence == "\n") out += "\\n";
+        else if (sequence == "\t") out += "\\t";
         else if (length == 1 && is_control(sequence))
             out += fmt::format("\\u{:04x}", static_cast<unsigned char>(sequence[0]));
-        else
-            out += sequence;
+        else out += sequence;
         text.remove_prefix(sequence.size());
     }
     return out + '"';
@@ -168,9 +163,7 @@ void configure_log(const log_config& config) noexcept {
                        : (terminal ? log_format::text : log_format::logfmt);
 }
 
-bool log_shows(log_level level) noexcept {
-    return level >= shown_level;
-}
+bool log_shows(log_level level) noexcept { return level >= shown_level; }
 
 void log(log_level level, std::string_view event, std::string_view sentence, log_fields fields) {
     if (!log_shows(level)) return;

@@ -21,8 +21,8 @@ class cancel_listener : public list_link<cancel_listener> {
     ~cancel_listener() = default;
 };
 
-// A view of a source; the empty token is never cancelled. The source outlives its tokens: it belongs
-// to the scope that owns the tasks.
+// A view of a source; the empty token is never cancelled. The source outlives its tokens: it
+// belongs to the scope that owns the tasks.
 class cancel_token {
   public:
     cancel_token() noexcept = default;

@@ -19,8 +19,8 @@ class nursery final : private detail::finish_listener {
     nursery& operator=(const nursery&) = delete;
     ~nursery() { TU_ASSERT(running_ == 0); }
 
-    // Runs `child` inline to its first suspension. What the child is given by reference must outlive
-    // the nursery's join.
+    // Runs `child` inline to its first suspension. What the child is given by reference must
+    // outlive the nursery's join.
     void start(task<void> child) {
         const auto handle = child.release();
         handle.promise().listener_ = this;

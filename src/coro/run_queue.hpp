@@ -22,8 +22,8 @@ class run_queue {
     // The queue that the calling thread runs now; exactly one `entered` is alive there.
     static run_queue& current() noexcept;
 
-    // While it lives, `queue` is the current one of this thread; nests (the simulated world switches
-    // between the queues of its nodes).
+    // While it lives, `queue` is the current one of this thread; nests (the simulated world
+    // switches between the queues of its nodes).
     class entered {
       public:
         explicit entered(run_queue& queue) noexcept;

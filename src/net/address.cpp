@@ -90,8 +90,8 @@ socket_address to_socket_address(const host_port& where) {
         path.sun_family = AF_UNIX;
         TU_ASSERT(where.unix_path.size() < sizeof path.sun_path);
         std::copy(where.unix_path.begin(), where.unix_path.end(), path.sun_path);
-        out.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) +
-                                            where.unix_path.size() + 1);
+        out.length =
+            static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + where.unix_path.size() + 1);
         return out;
     }
     ip_endpoint parsed;

@@ -24,8 +24,7 @@ error cannot_listen(const socket_address& where, int code) {
         case EADDRNOTAVAIL:
             return error{code, "cannot listen on " + at +
                                    ": this host has no such address; 0.0.0.0 means all it has"};
-        default:
-            return error{code, "cannot listen on " + at + ": " + std::strerror(code)};
+        default: return error{code, "cannot listen on " + at + ": " + std::strerror(code)};
     }
 }
 

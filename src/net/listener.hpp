@@ -33,8 +33,7 @@ class listener {
 // Takes connections from a listener, one coroutine at a time. Before destruction: co_await stop().
 class acceptor {
   public:
-    explicit acceptor(listener& source) noexcept
-        : source_{source}, incoming_{source.io()} {}
+    explicit acceptor(listener& source) noexcept : source_{source}, incoming_{source.io()} {}
 
     // The next connection. When descriptors are out it waits for
     // better times; ECANCELED is the only error.

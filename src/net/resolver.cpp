@@ -89,8 +89,7 @@ task<result<std::vector<socket_address>>> resolver::resolve(host_port where, can
     if (!answered) co_return answered.error();
     if (asked->answer.empty()) {
         const char* const why = asked->failure != 0 ? gai_strerror(asked->failure) : "no address";
-        co_return error{EHOSTUNREACH,
-                        "the name \"" + where.host + "\" cannot be resolved: " + why};
+        co_return error{EHOSTUNREACH, "the name \"" + where.host + "\" cannot be resolved: " + why};
     }
     co_return std::move(asked->answer);
 }

@@ -61,8 +61,8 @@ task<result<std::size_t>> stream::send(std::span<const iovec> vectors, cancel_to
     }
 }
 
-// A multishot poll tells of edges: one for what is so when it is armed, then one for each change. So
-// a peer that has half-closed (always "ready") does not make it spin, as a one-shot poll would.
+// A multishot poll tells of edges: one for what is so when it is armed, then one for each change.
+// So a peer that has half-closed (always "ready") does not make it spin, as a one-shot poll would.
 task<result<void>> stream::wait_for_room(cancel_token stop) {
     multishot writable{*io_};
     request what;

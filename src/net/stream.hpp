@@ -45,7 +45,8 @@ class stream {
 
     // ── at once ──
     result<std::size_t> try_send(std::span<const iovec> vectors);
-    // Whether any operation was told that the connection broke: an end that is received then is none.
+    // Whether any operation was told that the connection broke: an end that is received then is
+    // none.
     bool was_broken() const noexcept { return io_->was_broken(get()); }
     result<void> shutdown_send() { return io_->kernel().shutdown(get().fd, shutdown_side::send); }
     // Ends both ways without closing: whoever receives on it sees the end.

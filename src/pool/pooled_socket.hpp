@@ -51,11 +51,11 @@ struct pooled_socket final : timer {
 
 // What ends a slot's wait.
 enum class wake : std::uint8_t {
-    dial,            // Vacant: connect a socket.
-    lent,            // Vacant: a caller connects by itself and keeps the place.
-    taken,           // Idle: leased.
-    hung_up,         // Idle: FIN, RST or an error.
-    spoke,           // Idle: bytes nobody asked for.
+    dial,     // Vacant: connect a socket.
+    lent,     // Vacant: a caller connects by itself and keeps the place.
+    taken,    // Idle: leased.
+    hung_up,  // Idle: FIN, RST or an error.
+    spoke,    // Idle: bytes nobody asked for.
     idle_too_long,
     lived_too_long,
     stopping,

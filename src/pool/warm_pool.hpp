@@ -66,13 +66,13 @@ struct pool_counters {
     std::uint64_t acquired_served = 0;
     std::uint64_t acquired_direct = 0;
     std::uint64_t returned_clean = 0;
-    std::uint64_t waited = 0;            // Acquires that found the pool at its maximum.
+    std::uint64_t waited = 0;  // Acquires that found the pool at its maximum.
     std::uint64_t wait_timeouts = 0;
-    std::uint64_t refused = 0;           // The queue of waiters was full.
+    std::uint64_t refused = 0;  // The queue of waiters was full.
     std::uint64_t dials = 0;
-    std::uint64_t dial_failures = 0;     // The upstream's doing, time-outs included.
+    std::uint64_t dial_failures = 0;  // The upstream's doing, time-outs included.
     std::uint64_t dial_timeouts = 0;
-    std::uint64_t local_failures = 0;    // This host's: no ports, descriptors or memory left.
+    std::uint64_t local_failures = 0;  // This host's: no ports, descriptors or memory left.
     std::uint64_t evicted_hung_up = 0;
     std::uint64_t evicted_spoke = 0;
     std::uint64_t retired_idle = 0;

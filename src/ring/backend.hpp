@@ -1,10 +1,10 @@
-// The seam under everything: what we ask of a kernel. `uring_backend` is Linux, `sim_backend` (tests)
-// a simulated kernel with virtual time, a seeded schedule and faults. One file of conformance tests
-// (tests/ring/conformance_test.cpp) runs on both and is the written contract.
+// The seam under everything: what we ask of a kernel. `uring_backend` is Linux, `sim_backend`
+// (tests) a simulated kernel with virtual time, a seeded schedule and faults. One file of
+// conformance tests (tests/ring/conformance_test.cpp) runs on both and is the written contract.
 //
-// Two kinds of request: asynchronous ones, values that become one SQE each and end with completions;
-// and immediate ones, system calls that never block. Errors are positive errno(3) codes in result<>,
-// negative ones in a completion's `result`, as in io_uring.
+// Two kinds of request: asynchronous ones, values that become one SQE each and end with
+// completions; and immediate ones, system calls that never block. Errors are positive errno(3)
+// codes in result<>, negative ones in a completion's `result`, as in io_uring.
 #pragma once
 
 #include <sys/uio.h>
@@ -58,8 +58,8 @@ struct request {
 struct completion {
     std::uint64_t user_data = 0;
     std::int32_t result = 0;
-    bool more = false;          // IORING_CQE_F_MORE: the operation lives on
-    bool has_buffer = false;    // IORING_CQE_F_BUFFER: `buffer` names the provided buffer used
+    bool more = false;        // IORING_CQE_F_MORE: the operation lives on
+    bool has_buffer = false;  // IORING_CQE_F_BUFFER: `buffer` names the provided buffer used
     std::uint16_t buffer = 0;
 };
 
@@ -102,7 +102,7 @@ class backend {
     virtual void remove_buffers(std::uint16_t group) = 0;
 
     // ── immediate ──
-    virtual result<int> open_socket(int family) = 0;  // stream, non-blocking, close-on-exec
+    virtual result<int> open_socket(int family) = 0;   // stream, non-blocking, close-on-exec
     virtual result<std::uint32_t> attach(int fd) = 0;  // into the file table; ENFILE when full
     virtual void detach(std::uint32_t slot) = 0;
     virtual result<void> bind(int fd, const socket_address& address) = 0;
@@ -122,13 +122,13 @@ class backend {
 
 // What this kernel was seen to do, probed by behaviour, once.
 struct kernel_features {
-    std::string release;            // uname -r
-    bool multishot_accept = false;  // 5.19
+    std::string release;             // uname -r
+    bool multishot_accept = false;   // 5.19
     bool multishot_receive = false;  // 6.0
-    bool buffer_ring = false;       // 5.19
-    bool defer_taskrun = false;     // 6.1
-    bool receive_bundles = false;   // 6.10
-    bool send_zero_copy = false;    // 6.0
+    bool buffer_ring = false;        // 5.19
+    bool defer_taskrun = false;      // 6.1
+    bool receive_bundles = false;    // 6.10
+    bool send_zero_copy = false;     // 6.0
 };
 
 struct uring_limits {

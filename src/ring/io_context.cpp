@@ -111,8 +111,8 @@ void io_context::note_error(const descriptor& what, int code) noexcept {
     note_error(what.slot, code);
 }
 
-// The errors that a connection dies of (tcp(7)). EPIPE is only what a write gets after a FIN, or after
-// a reset that was told before.
+// The errors that a connection dies of (tcp(7)). EPIPE is only what a write gets after a FIN, or
+// after a reset that was told before.
 void io_context::note_error(std::uint32_t slot, int code) noexcept {
     switch (code) {
         case ECONNRESET:
@@ -146,9 +146,8 @@ void io_context::close_slot(const descriptor& what) noexcept {
 }
 
 io_census io_context::census() const noexcept {
-    return {.operations = live_operations_,
-            .descriptors = live_descriptors_,
-            .buffers = lent_buffers_};
+    return {
+        .operations = live_operations_, .descriptors = live_descriptors_, .buffers = lent_buffers_};
 }
 
 void io_context::sleep_op::await_suspend(std::coroutine_handle<> handle) noexcept {

@@ -1,7 +1,7 @@
 // io_context: one thread's run loop over a backend: operations, timers, descriptors, buffers.
 //
-// Completions of a batch are first applied to all their operations, then coroutines resume, from the
-// run queue only. Nothing here is safe to call from another thread.
+// Completions of a batch are first applied to all their operations, then coroutines resume, from
+// the run queue only. Nothing here is safe to call from another thread.
 #pragma once
 
 #include <cstdint>
@@ -125,12 +125,10 @@ class io_context {
         return sleep_op{*this, when, token};
     }
 
-    // Whether an operation on it has told of a broken connection. The kernel tells each error once: when
-    // a send was told of a reset, a receive sees an end, and this says which it was. True before the
-    // coroutine of either runs.
-    bool was_broken(const descriptor& what) const noexcept {
-        return files_[what.slot].broken;
-    }
+    // Whether an operation on it has told of a broken connection. The kernel tells each error once:
+    // when a send was told of a reset, a receive sees an end, and this says which it was. True
+    // before the coroutine of either runs.
+    bool was_broken(const descriptor& what) const noexcept { return files_[what.slot].broken; }
     // For errors of immediate calls.
     void note_error(const descriptor& what, int code) noexcept;
 
@@ -183,8 +181,7 @@ class io_context {
 // expired() tells which it was.
 class deadline final : private timer {
   public:
-    deadline(io_context& io, duration limit, cancel_token parent) noexcept
-        : source_{parent} {
+    deadline(io_context& io, duration limit, cancel_token parent) noexcept : source_{parent} {
         io.timers().arm(*this, io.now() + limit);
     }
     cancel_token token() noexcept { return source_.token(); }

@@ -16,7 +16,8 @@ namespace tunnel_uring {
 class timer : public list_link<timer> {
   public:
     timer() noexcept = default;
-    // Must not resume a coroutine inline. The timer is disarmed when called, and may be armed again.
+    // Must not resume a coroutine inline. The timer is disarmed when called, and may be armed
+    // again.
     virtual void expired() noexcept = 0;
 
   protected:
@@ -51,7 +52,7 @@ class timer_wheel {
     std::uint64_t find_soonest() const noexcept;
 
     time_point start_;
-    std::uint64_t current_ = 0;  // Everything due at or before this tick has fired.
+    std::uint64_t current_ = 0;           // Everything due at or before this tick has fired.
     std::uint64_t soonest_ = UINT64_MAX;  // No slot needs a look before this tick.
     std::array<std::array<slot, slots_count>, levels_count> levels_;
 };

@@ -57,8 +57,8 @@ class uring_backend final : public backend {
         io_uring_register_ring_fd(&made->ring_);
         rlimit open_files{};
         getrlimit(RLIMIT_NOFILE, &open_files);
-        made->files_ = static_cast<std::uint32_t>(
-            std::min<rlim_t>(limits.files, open_files.rlim_cur));
+        made->files_ =
+            static_cast<std::uint32_t>(std::min<rlim_t>(limits.files, open_files.rlim_cur));
         const int files = io_uring_register_files_sparse(&made->ring_, made->files_);
         if (files < 0) return error{-files, ring_setup_sentence(-files)};
         return std::unique_ptr<backend>{std::move(made)};
@@ -75,12 +75,8 @@ class uring_backend final : public backend {
             case opcode::connect:
                 io_uring_prep_connect(sqe, slot, what.address->get(), what.address->length);
                 break;
-            case opcode::recv:
-                prepare_receive(*sqe, slot, what);
-                break;
-            case opcode::send:
-                prepare_send(*sqe, slot, what, user_data);
-                break;
+            case opcode::recv: prepare_receive(*sqe, slot, what); break;
+            case opcode::send: prepare_send(*sqe, slot, what, user_data); break;
             case opcode::poll:
                 if (what.multishot) io_uring_prep_poll_multishot(sqe, slot, what.poll_events);
                 else io_uring_prep_poll_add(sqe, slot, what.poll_events);
@@ -247,7 +243,7 @@ class uring_backend final : public backend {
     }
 
     void wait_for_one(time_point deadline) {
-        const duration left = deadline == time_point::max() ? duration::max()
+        const duration left = deadline == time_point::max()   ? duration::max()
                               : deadline == time_point::min() ? duration::zero()
                                                               : deadline - now();
         if (left <= duration::zero()) {
@@ -297,8 +293,7 @@ result<void> set_congestion_control(int fd) {
 
 result<void> uring_backend::set_option(int fd, socket_option option, int value) {
     switch (option) {
-        case socket_option::no_delay:
-            return set_integer(fd, IPPROTO_TCP, TCP_NODELAY, value);
+        case socket_option::no_delay: return set_integer(fd, IPPROTO_TCP, TCP_NODELAY, value);
         case socket_option::keepalive_seconds: {
             result<void> set = set_integer(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
             if (set) set = set_integer(fd, IPPROTO_TCP, TCP_KEEPIDLE, value);
@@ -313,12 +308,9 @@ result<void> uring_backend::set_option(int fd, socket_option option, int value) 
             const linger reset{.l_onoff = value, .l_linger = 0};
             return check_call(::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset));
         }
-        case socket_option::reuse_address:
-            return set_integer(fd, SOL_SOCKET, SO_REUSEADDR, value);
-        case socket_option::v6_only:
-            return set_integer(fd, IPPROTO_IPV6, IPV6_V6ONLY, value);
-        case socket_option::local_congestion_control:
-            return set_congestion_control(fd);
+        case socket_option::reuse_address: return set_integer(fd, SOL_SOCKET, SO_REUSEADDR, value);
+        case socket_option::v6_only: return set_integer(fd, IPPROTO_IPV6, IPV6_V6ONLY, value);
+        case socket_option::local_congestion_control: return set_congestion_control(fd);
     }
     return error{EINVAL};
 }
@@ -335,17 +327,13 @@ std::string ring_setup_sentence(int code) {
                    ": either the sysctl kernel.io_uring_disabled is not 0 (set it to 0), or a "
                    "container's seccomp profile forbids io_uring_setup (allow it, e.g. docker run "
                    "--security-opt seccomp=unconfined)";
-        case ENOSYS:
-            return kernel + " has no io_uring: Linux 6.1 or newer is needed";
+        case ENOSYS: return kernel + " has no io_uring: Linux 6.1 or newer is needed";
         case ENOMEM:
             return "io_uring has no memory for its rings on " + kernel +
                    ": raise RLIMIT_MEMLOCK (ulimit -l) or lower io_uring.entries";
-        case EMFILE:
-            return "io_uring finds no free descriptor: raise RLIMIT_NOFILE (ulimit -n)";
-        case EINVAL:
-            return kernel + " is too old: Linux 6.1 or newer is needed";
-        default:
-            return "io_uring cannot start on " + kernel + ": " + std::strerror(code);
+        case EMFILE: return "io_uring finds no free descriptor: raise RLIMIT_NOFILE (ulimit -n)";
+        case EINVAL: return kernel + " is too old: Linux 6.1 or newer is needed";
+        default: return "io_uring cannot start on " + kernel + ": " + std::strerror(code);
     }
 }
 

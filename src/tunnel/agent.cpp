@@ -37,8 +37,10 @@ struct agent::live {
     live(agent& owner, stream connection, std::string address)
         : relay_host{std::move(address)},
           control{std::move(connection)},
-          lanes{owner.path_, end_role::agent,
-                {owner.config_.lanes.heartbeat, owner.config_.lanes.heartbeat_loss}, &owner,
+          lanes{owner.path_,
+                end_role::agent,
+                {owner.config_.lanes.heartbeat, owner.config_.lanes.heartbeat_loss},
+                &owner,
                 owner.sessions_.token()},
           control_over{lanes.token()} {}
 
@@ -59,7 +61,12 @@ struct agent::live {
 
 agent::agent(io_context& io, const agent_config& config, name_source& names,
              agent_observer& watcher, std::uint64_t seed)
-    : io_{io}, config_{config}, names_{names}, watcher_{watcher}, random_{seed}, path_{io, limits_of(config.io_uring)} {
+    : io_{io},
+      config_{config},
+      names_{names},
+      watcher_{watcher},
+      random_{seed},
+      path_{io, limits_of(config.io_uring)} {
     for (std::byte& byte : instance_) byte = static_cast<std::byte>(random_());
     if (!config.token.empty()) {
         const result<token> parsed = token::parse(config.token);
@@ -128,8 +135,7 @@ task<> agent::supervise(relay_link& relay, cancel_token drain) {
 // Dials and proves the token; empty when `now` is a session.
 task<std::string> agent::begin(relay_link& relay, std::unique_ptr<live>& now, cancel_token stop) {
     deadline limit{io_, handshake_limit, stop};
-    result<stream> dialed =
-        co_await dial(io_, names_, relay.where, handshake_limit, limit.token());
+    result<stream> dialed = co_await dial(io_, names_, relay.where, handshake_limit, limit.token());
     if (!dialed) co_return dialed.error().message();
     const socket_address peer = dialed->peer_address();
     if (!config_.insecure_plaintext && !is_loopback(peer)) {
@@ -189,9 +195,8 @@ task<> agent::hold(relay_link& relay, std::unique_ptr<live> now, cancel_token dr
     for (std::uint32_t number = 0; number < services_.size(); ++number)
         register_service(relay, session, number);
     {
-        const on_cancel leaving{drain, [&session]() noexcept {
-                                    session.control.send(drain_message{});
-                                }};
+        const on_cancel leaving{drain,
+                                [&session]() noexcept { session.control.send(drain_message{}); }};
         co_await cancelled(session.control_over.token());
     }
     // Its lanes retire: what is under way goes on to its end, beside a new session.
@@ -260,8 +265,8 @@ void agent::register_service(relay_link& relay, live& now, std::uint32_t number)
 // What is in the way (a port that another holds) may pass.
 task<> agent::register_again(relay_link& relay, live& now, std::uint32_t number) {
     std::uniform_int_distribution<int> jitter{1000, 5000};
-    const result<void> slept = co_await io_.sleep(std::chrono::milliseconds{jitter(random_)},
-                                                  now.control_over.token());
+    const result<void> slept =
+        co_await io_.sleep(std::chrono::milliseconds{jitter(random_)}, now.control_over.token());
     if (slept) register_service(relay, now, number);
 }
 
@@ -271,8 +276,7 @@ task<> agent::register_again(relay_link& relay, live& now, std::uint32_t number)
 task<result<stream>> agent::dial_lane(relay_link& relay, live& now, lane_hello hello) {
     hello.session = now.id;
     deadline limit{io_, handshake_limit, now.control_over.token()};
-    result<stream> dialed =
-        co_await dial(io_, names_, relay.where, handshake_limit, limit.token());
+    result<stream> dialed = co_await dial(io_, names_, relay.where, handshake_limit, limit.token());
     if (!dialed) co_return std::move(dialed);
     std::array<std::byte, preamble_bytes + lane_hello_bytes> block{};
     const preamble start = encode_preamble(hello.kind);
@@ -332,15 +336,13 @@ task<> agent::keep_shared_lane(relay_link& relay, live& now) {
 task<> agent::keep_bulk_lanes(relay_link& relay, live& now) {
     while (!now.control_over.requested()) {
         const std::array wanted{now.lanes.bulk_out().demand(), now.relay_wants.target};
-        const std::array standing{now.lanes.bulk_out().standing(),
-                                  now.lanes.bulk_in().standing()};
+        const std::array standing{now.lanes.bulk_out().standing(), now.lanes.bulk_in().standing()};
         for (const bulk_direction way :
              {bulk_direction::agent_sends, bulk_direction::relay_sends}) {
             const std::size_t index = way == bulk_direction::agent_sends ? 0 : 1;
             const std::uint32_t target = std::min(wanted[index], config_.lanes.bulk_max);
             std::uint32_t have = standing[index] + now.dialing[index];
-            for (; have < target; ++have)
-                now.connections.start(dial_bulk_lane(relay, now, way));
+            for (; have < target; ++have) now.connections.start(dial_bulk_lane(relay, now, way));
         }
         const result<void> changed =
             co_await now.lanes.bulk_out().changed().wait(now.control_over.token());
@@ -358,8 +360,8 @@ task<> agent::dial_bulk_lane(relay_link& relay, live& now, bulk_direction way) {
     result<stream> dialed = co_await dial_lane(relay, now, hello);
     if (!dialed) {
         std::uniform_int_distribution<int> jitter{100, 1000};
-        const result<void> slept = co_await io_.sleep(
-            std::chrono::milliseconds{jitter(random_)}, now.control_over.token());
+        const result<void> slept = co_await io_.sleep(std::chrono::milliseconds{jitter(random_)},
+                                                      now.control_over.token());
         static_cast<void>(slept);
         dialing -= 1;
     } else {

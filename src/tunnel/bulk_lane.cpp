@@ -50,8 +50,8 @@ task<> bulk_senders::tend(stream connection, std::uint32_t number, cancel_token 
     while (!lane.closing_.requested()) {
         std::array<std::byte, 1> back{};
         const auto got = co_await lane.connection_.receive(back, lane.closing_.token());
-        const bool awaited = lane.state_ == bulk_lane::state::starting ||
-                             lane.state_ == bulk_lane::state::returning;
+        const bool awaited =
+            lane.state_ == bulk_lane::state::starting || lane.state_ == bulk_lane::state::returning;
         if (lane.state_ != bulk_lane::state::starting && lane.state_ != bulk_lane::state::idle)
             busy_ -= 1;
         if (!awaited || !got || *got != 1 || back[0] != returned) break;
@@ -114,7 +114,8 @@ task<> bulk_receivers::tend(stream connection, std::uint32_t number, cancel_toke
     // that claim may still be under way.
     const auto hung_up = co_await lane.connection_.poll(POLLRDHUP, lane.closing_.token());
     static_cast<void>(hung_up);
-    // A run may be under way, its last bytes unread: its exchange sees the end of the stream itself.
+    // A run may be under way, its last bytes unread: its exchange sees the end of the stream
+    // itself.
     while (lane.held_) {
         const result<void> let_go = co_await lane.let_go_.wait();
         TU_ASSERT(let_go);

@@ -57,8 +57,8 @@ struct byte_path {
           budget{limits.memory_budget} {}
 
     io_context& io;
-    // Lanes receive into buffers of their own, so that local sockets can never starve them: a shared
-    // lane is always read.
+    // Lanes receive into buffers of their own, so that local sockets can never starve them: a
+    // shared lane is always read.
     buffer_group lane_buffers;
     buffer_group local_buffers;
     block_pool blocks;

@@ -155,8 +155,7 @@ task<> exchange::send_side() {
         if (out_.stopped()) {
             ending_ = true;
         } else if (room > 0 && !lane_.full()) {
-            co_await read_local(
-                std::min<std::size_t>(room, path_.local_buffers.buffer_size()));
+            co_await read_local(std::min<std::size_t>(room, path_.local_buffers.buffer_size()));
         } else if (room > 0) {
             watch_for_reset();
             const result<void> woken = co_await lane_.room().wait(reading_over_.token());
@@ -201,8 +200,7 @@ task<> exchange::watch() {
 }
 
 task<> exchange::read_local(std::size_t most) {
-    result<buffer> got =
-        co_await local_.receive(path_.local_buffers, most, reading_over_.token());
+    result<buffer> got = co_await local_.receive(path_.local_buffers, most, reading_over_.token());
     if (over_) co_return;
     if (!got) {
         if (!got.error().cancelled()) cut(lane_.local_reset());
@@ -323,8 +321,7 @@ task<> exchange::receive_side() {
 
 task<> exchange::write_queue() {
     const std::size_t count = incoming_.gather(vectors_);
-    const result<std::size_t> sent =
-        co_await local_.send({vectors_.data(), count}, ended_.token());
+    const result<std::size_t> sent = co_await local_.send({vectors_.data(), count}, ended_.token());
     if (over_) co_return;
     if (!sent) {
         stop_receiving(sent.error());
@@ -340,8 +337,7 @@ task<> exchange::receive_run(bulk_lane& lane) {
         cancel_source reading{ended_.token()};
         reading_run_ = &reading;
         const bytes_span room{memory.get(), run_buffer_bytes};
-        const result<std::size_t> got =
-            co_await lane.connection().receive(room, reading.token());
+        const result<std::size_t> got = co_await lane.connection().receive(room, reading.token());
         reading_run_ = nullptr;
         if (over_) break;
         if (!got && got.error().cancelled()) continue;  // Its end has been told meanwhile.
@@ -375,8 +371,8 @@ void exchange::abandon_run() noexcept {
 // The local socket takes no more: the peer is asked to stop, what still comes is dropped, and what
 // the socket says is read to its end all the same.
 void exchange::stop_receiving(const error& why) {
-    // A dead socket is read to its end: what it said before counts. One that merely cannot be written
-    // has no end in sight.
+    // A dead socket is read to its end: what it said before counts. One that merely cannot be
+    // written has no end in sight.
     if (!local_.was_broken() && why.code() != EPIPE) return cut(lane_.local_reset());
     write_failed_ = true;
     const std::size_t dropped = incoming_.size();

@@ -48,8 +48,8 @@ class exchange final : public list_link<on_control_list>,
                        public list_link<on_lane>,
                        private bulk_waiter {
   public:
-    // Registers with its lane, which delivers to it from now on. `send_limit` is the first limit the
-    // peer gave; `receive_limit` the one it was given, 0 when `open` is to give it window().
+    // Registers with its lane, which delivers to it from now on. `send_limit` is the first limit
+    // the peer gave; `receive_limit` the one it was given, 0 when `open` is to give it window().
     exchange(shared_lane& lane, std::uint32_t id, std::uint64_t send_limit,
              std::uint64_t receive_limit);
     exchange(const exchange&) = delete;
@@ -62,8 +62,9 @@ class exchange final : public list_link<on_control_list>,
 
     // Queues the `open` that begins it, before anything else. Relay only.
     void open(const open_frame& what);
-    // Moves bytes until both directions are over; `local` is then closed: with a FIN when both ended
-    // clean, else with a RST, so that a cut stream never looks whole. The loss of the lane ends it.
+    // Moves bytes until both directions are over; `local` is then closed: with a FIN when both
+    // ended clean, else with a RST, so that a cut stream never looks whole. The loss of the lane
+    // ends it.
     task<exchange_end> run(stream local);
     // Instead of run(): there is no local socket, and this is why.
     task<> refuse(reset_reason reason);
@@ -89,6 +90,7 @@ class exchange final : public list_link<on_control_list>,
     bool gather_data(frame_batch& batch);
     // The batch that carried our mark has reached the kernel.
     void mark_sent() noexcept;
+
   private:
     task<> send_side();
     void side_over() noexcept;
@@ -126,14 +128,14 @@ class exchange final : public list_link<on_control_list>,
 
     // Outgoing.
     send_direction out_;
-    std::deque<buffer> queued_;      // Read from the local socket, not framed yet.
+    std::deque<buffer> queued_;  // Read from the local socket, not framed yet.
     std::size_t queued_bytes_ = 0;
-    std::size_t front_used_ = 0;     // Bytes of the first that are framed.
-    bool ending_ = false;            // `end` follows what is queued.
+    std::size_t front_used_ = 0;  // Bytes of the first that are framed.
+    bool ending_ = false;         // `end` follows what is queued.
     bool mark_framed_ = false;
     bool mark_reached_kernel_ = false;
     event sender_wake_;
-    cancel_source reading_over_;     // The local socket need not be read any more.
+    cancel_source reading_over_;  // The local socket need not be read any more.
     cancel_source* waiting_for_credit_ = nullptr;
 
     // Incoming.

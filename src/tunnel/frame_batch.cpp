@@ -40,8 +40,8 @@ void frame_batch::add_open(std::uint32_t id, const open_frame& what) {
 
 void frame_batch::add_data(std::uint32_t id, bytes_view payload, buffer keep) {
     add_header(encode_data(next_header(), id, payload.size()));
-    vectors_.push_back({.iov_base = const_cast<std::byte*>(payload.data()),
-                        .iov_len = payload.size()});
+    vectors_.push_back(
+        {.iov_base = const_cast<std::byte*>(payload.data()), .iov_len = payload.size()});
     bytes_ += payload.size();
     kept_.push_back(std::move(keep));
 }

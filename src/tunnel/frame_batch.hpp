@@ -15,8 +15,8 @@ namespace tunnel_uring {
 
 class exchange;
 
-// Filled, sent to the last byte, cleared; nothing is allocated once it has been full. What it points
-// to (its own headers, the shares in buffers) stays until clear().
+// Filled, sent to the last byte, cleared; nothing is allocated once it has been full. What it
+// points to (its own headers, the shares in buffers) stays until clear().
 class frame_batch {
   public:
     // A send of this many bytes is as cheap a byte as any larger one (docs/ARCHITECTURE.md).
@@ -30,7 +30,9 @@ class frame_batch {
     bool full() const noexcept { return bytes_ >= bytes_limit || frames_ >= frames_limit; }
     std::size_t frames() const noexcept { return frames_; }
     // What is left to send; consumed in place.
-    std::span<iovec> vectors() noexcept { return {vectors_.data() + first_, vectors_.size() - first_}; }
+    std::span<iovec> vectors() noexcept {
+        return {vectors_.data() + first_, vectors_.size() - first_};
+    }
     void consume(std::size_t sent) noexcept;
 
     void add_open(std::uint32_t id, const open_frame& what);

@@ -32,8 +32,7 @@ class agent_observer {
     virtual void retrying(std::string_view relay, std::string_view why, std::uint32_t attempt,
                           duration delay) = 0;
     // The relay does not want this agent; it is asked again later all the same.
-    virtual void refused(std::string_view relay, std::uint16_t code,
-                         std::string_view sentence) = 0;
+    virtual void refused(std::string_view relay, std::uint16_t code, std::string_view sentence) = 0;
     virtual void service_open(std::string_view service, std::string_view public_address) = 0;
     virtual void service_refused(std::string_view service, std::uint16_t code,
                                  std::string_view sentence) = 0;

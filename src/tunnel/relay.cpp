@@ -39,8 +39,11 @@ struct relay::agent_link {
     agent_link(relay& owner, stream connection, std::string address, cancel_token stop)
         : from{std::move(address)},
           control{std::move(connection)},
-          lanes{owner.path_, end_role::relay, {owner.config_.heartbeat, owner.config_.heartbeat_loss},
-                nullptr, stop},
+          lanes{owner.path_,
+                end_role::relay,
+                {owner.config_.heartbeat, owner.config_.heartbeat_loss},
+                nullptr,
+                stop},
           control_over{lanes.token()} {}
 
     std::string from;
@@ -87,8 +90,10 @@ task<result<void>> relay::listen() {
     const result<host_port> where = parse_host_port(config_.control_listen);
     if (!where) co_return where.error();
     if (!is_numeric(*where)) {
-        co_return error{EINVAL, "relay.control_listen wants a numeric address to listen on, such "
-                                "as 0.0.0.0:7443, not \"" + config_.control_listen + "\""};
+        co_return error{EINVAL,
+                        "relay.control_listen wants a numeric address to listen on, such "
+                        "as 0.0.0.0:7443, not \"" +
+                            config_.control_listen + "\""};
     }
     const socket_address address = to_socket_address(*where);
     result<listener> bound = co_await listener::open_patiently(io_, address, {});
@@ -161,8 +166,7 @@ task<> relay::greet_lane(stream connection, connection_kind kind, cancel_token l
     greeting_ -= 1;
     const lane_hello hello = decode_lane_hello(kind, block);
     const auto found = by_id_.find(hello.session);
-    const bool welcome = got && found != by_id_.end() &&
-                         proven(block, kind, found->second->secret);
+    const bool welcome = got && found != by_id_.end() && proven(block, kind, found->second->secret);
     if (!welcome) {
         if (got)
             watcher_.connection_refused(format(connection.peer_address()),
@@ -469,10 +473,9 @@ task<> relay::serve_visitor(shared_lane& lane, stream visitor, register_message 
 
 const token_grant* relay::find_grant(const public_key& key) const {
     const std::string text = format_public_key(key);
-    const auto found = std::find_if(config_.tokens.begin(), config_.tokens.end(),
-                                    [&text](const token_grant& one) {
-                                        return one.public_key == text;
-                                    });
+    const auto found =
+        std::find_if(config_.tokens.begin(), config_.tokens.end(),
+                     [&text](const token_grant& one) { return one.public_key == text; });
     return found == config_.tokens.end() ? nullptr : &*found;
 }
 

@@ -54,8 +54,8 @@ class session final : private lane_owner {
     void retire_lane(std::uint32_t number) noexcept;
     // No new exchanges; the lanes end after their last one.
     void retire() noexcept;
-    // Returns when every bulk lane that this end sent on has come back: what its last run carried has
-    // been read, and closing loses nothing. To be awaited when the shared lanes are gone.
+    // Returns when every bulk lane that this end sent on has come back: what its last run carried
+    // has been read, and closing loses nothing. To be awaited when the shared lanes are gone.
     task<> end_runs();
     // Everything ends now, visibly reset. Whoever is first gives the reason.
     void kill(std::string why) noexcept;

@@ -116,7 +116,7 @@ class shared_lane : public list_link<shared_lane> {
     bool ping_pending_ = false;
     bool pong_pending_ = false;
     bool retire_pending_ = false;
-    bool retiring_ = false;      // We open, or expect, no more.
+    bool retiring_ = false;  // We open, or expect, no more.
     bool peer_retired_ = false;
     bool lost_ = false;
     std::string why_lost_;

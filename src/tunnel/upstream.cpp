@@ -69,16 +69,14 @@ task<upstream::outcome> upstream::acquire(open_frame visitor, cancel_token stop)
     co_return std::move(out);
 }
 
-task<result<void>> upstream::introduce(outcome& out, const open_frame& visitor,
-                                       cancel_token stop) {
+task<result<void>> upstream::introduce(outcome& out, const open_frame& visitor, cancel_token stop) {
     result<stream> detached = co_await out.held.detach();
     if (!detached) co_return detached.error();
     out.socket = std::move(*detached);
     if (config_.proxy_protocol == proxy_protocol::off) co_return result<void>{};
-    const std::vector<std::byte> header =
-        config_.proxy_protocol == proxy_protocol::v1
-            ? proxy_header_v1(visitor.visitor, visitor.reached)
-            : proxy_header_v2(visitor.visitor, visitor.reached);
+    const std::vector<std::byte> header = config_.proxy_protocol == proxy_protocol::v1
+                                              ? proxy_header_v1(visitor.visitor, visitor.reached)
+                                              : proxy_header_v2(visitor.visitor, visitor.reached);
     const result<void> sent = co_await out.socket.send_all(header, stop);
     co_return sent;
 }

@@ -15,8 +15,7 @@ namespace tunnel_uring {
 class upstream final : private dial_source {
   public:
     // All outlive it; config.upstream parses.
-    upstream(io_context& io, name_source& names, const service_config& config,
-             std::uint64_t seed);
+    upstream(io_context& io, name_source& names, const service_config& config, std::uint64_t seed);
 
     const service_config& config() const noexcept { return config_; }
     warm_pool& pool() noexcept { return pool_; }

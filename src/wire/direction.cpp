@@ -29,8 +29,7 @@ void send_direction::end() noexcept {
     ended_ = true;
 }
 
-std::optional<protocol_error> send_direction::on_credit(std::uint64_t limit,
-                                                        bool resume) noexcept {
+std::optional<protocol_error> send_direction::on_credit(std::uint64_t limit, bool resume) noexcept {
     if (limit < limit_) return protocol_error::credit_goes_back;
     if (resume && !awaits_credit_) return protocol_error::resume_without_release;
     limit_ = limit;

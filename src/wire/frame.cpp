@@ -183,7 +183,8 @@ std::optional<protocol_error> frame_decoder::read_header() noexcept {
     current_ = {};
     current_.type = static_cast<frame_type>(type);
     current_.id = load_big_endian<std::uint32_t>(gathered_.data() + 4);
-    if ((flags_ & ~allowed_flags(current_.type)) != 0 || load_big_endian<std::uint16_t>(gathered_.data() + 10) != 0)
+    if ((flags_ & ~allowed_flags(current_.type)) != 0 ||
+        load_big_endian<std::uint16_t>(gathered_.data() + 10) != 0)
         return protocol_error::reserved_bits_set;
     if (length_ > max_payload) return protocol_error::frame_too_long;
     const auto fixed = fixed_size(current_.type);
@@ -208,12 +209,8 @@ std::optional<frame_event> frame_decoder::read_body() noexcept {
             current_.cut = (flags_ & flag_cut) != 0;
             current_.offset = load_big_endian<std::uint64_t>(at);
             break;
-        case frame_type::credit:
-            current_.resume = (flags_ & flag_resume) != 0;
-            [[fallthrough]];
-        case frame_type::release:
-            current_.offset = load_big_endian<std::uint64_t>(at);
-            break;
+        case frame_type::credit: current_.resume = (flags_ & flag_resume) != 0; [[fallthrough]];
+        case frame_type::release: current_.offset = load_big_endian<std::uint64_t>(at); break;
         case frame_type::claim:
             current_.lane = load_big_endian<std::uint32_t>(at);
             current_.offset = load_big_endian<std::uint64_t>(at + 4);

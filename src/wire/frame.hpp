@@ -93,8 +93,8 @@ struct frame_event {
 
 class frame_decoder {
   public:
-    // Consumes from the front of `input` and returns the next event; nothing when `input` is used up
-    // or a protocol error was met: then failure() tells, and the decoder is done for.
+    // Consumes from the front of `input` and returns the next event; nothing when `input` is used
+    // up or a protocol error was met: then failure() tells, and the decoder is done for.
     std::optional<frame_event> next(bytes_view& input);
     std::optional<protocol_error> failure() const noexcept { return failure_; }
 

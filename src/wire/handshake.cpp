@@ -218,9 +218,8 @@ lane_hello decode_lane_hello(connection_kind kind, const lane_hello_block& bytes
 bool proven(const lane_hello_block& bytes, connection_kind kind, const lane_secret& secret) {
     const digest expected = lane_proof(bytes, kind, secret);
     const auto direction = std::to_integer<std::uint8_t>(bytes[12]);
-    const bool direction_fits = kind == connection_kind::bulk_lane
-                                    ? direction == 1 || direction == 2
-                                    : direction == 0;
+    const bool direction_fits =
+        kind == connection_kind::bulk_lane ? direction == 1 || direction == 2 : direction == 0;
     return equal_in_constant_time(expected, bytes_view{bytes}.subspan(lane_fields_bytes)) &&
            direction_fits;
 }
@@ -241,8 +240,7 @@ std::size_t control_length(bytes_view header) noexcept {
 }
 
 result<control_message> decode_control(bytes_view message) {
-    if (message[3] != std::byte{0})
-        return error{EPROTO, "a control message has reserved bits set"};
+    if (message[3] != std::byte{0}) return error{EPROTO, "a control message has reserved bits set"};
     return decode_body(std::to_integer<std::size_t>(message[2]),
                        message.subspan(control_header_bytes));
 }

@@ -11,7 +11,7 @@ enum class protocol_error : std::uint8_t {
     frame_too_long,
     reserved_bits_set,
     wrong_frame_size,
-    bad_lane_frame,        // An exchange's frame with id 0, or a lane's with another.
+    bad_lane_frame,  // An exchange's frame with id 0, or a lane's with another.
     id_never_opened,
     id_not_rising,
     open_from_agent,
@@ -19,14 +19,14 @@ enum class protocol_error : std::uint8_t {
     data_beyond_credit,
     data_after_end,
     data_in_run,
-    end_before_data,       // A total below what has arrived.
-    end_total_mismatch,    // A total other than what was framed.
+    end_before_data,     // A total below what has arrived.
+    end_total_mismatch,  // A total other than what was framed.
     end_twice,
     cut_without_stop,
     stop_twice,
     claim_in_run,
     claim_wrong_offset,
-    bad_claim,             // Of a lane that is not there, or busy.
+    bad_claim,  // Of a lane that is not there, or busy.
     release_without_run,
     release_before_data,
     run_beyond_end,

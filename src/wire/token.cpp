@@ -97,13 +97,15 @@ result<token> token::parse(std::string_view text) {
                                  " characters after \"tut_\", not 48: copy the whole of it"};
     const auto bytes = decode_base64(text);
     if (!bytes)
-        return error{EINVAL, "the token holds a character that is not in A-Z a-z 0-9 - _: copy it "
-                             "again as `tunnel-uring token` printed it"};
+        return error{EINVAL,
+                     "the token holds a character that is not in A-Z a-z 0-9 - _: copy it "
+                     "again as `tunnel-uring token` printed it"};
     const bytes_view seed = bytes_view{*bytes}.first(seed_bytes);
     const digest sum = sha256(seed);
     if (!std::equal(sum.begin(), sum.begin() + checksum_bytes, bytes->begin() + seed_bytes))
-        return error{EINVAL, "the token's checksum is wrong: a character was changed or lost; copy "
-                             "it again"};
+        return error{EINVAL,
+                     "the token's checksum is wrong: a character was changed or lost; copy "
+                     "it again"};
     token parsed;
     std::copy(seed.begin(), seed.end(), parsed.seed_.begin());
     return parsed;
@@ -144,7 +146,8 @@ std::string format_public_key(const public_key& key) {
 
 result<public_key> parse_public_key(std::string_view text) {
     if (!text.starts_with(key_prefix))
-        return error{EINVAL, "a public key begins with \"ed25519:\" (`tunnel-uring token` prints it)"};
+        return error{EINVAL,
+                     "a public key begins with \"ed25519:\" (`tunnel-uring token` prints it)"};
     text.remove_prefix(key_prefix.size());
     const auto bytes = decode_base64(text);
     if (text.size() != key_characters || !bytes)
@@ -161,8 +164,8 @@ bool verify(const public_key& key, bytes_view message, const signature& proof) {
     if (handle == nullptr) return false;
     const digest_handle context{EVP_MD_CTX_new()};
     return EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, handle.get()) == 1 &&
-           EVP_DigestVerify(context.get(), octets(bytes_view{proof}), proof.size(),
-                            octets(message), message.size()) == 1;
+           EVP_DigestVerify(context.get(), octets(bytes_view{proof}), proof.size(), octets(message),
+                            message.size()) == 1;
 }
 
 digest sha256(bytes_view message) {
@@ -193,8 +196,9 @@ digest hasher::finish() {
 digest hmac_sha256(bytes_view key, bytes_view message) {
     digest out;
     unsigned length = 0;
-    const auto* const made = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-                                  octets(message), message.size(), octets(bytes_span{out}), &length);
+    const auto* const made =
+        HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), octets(message),
+             message.size(), octets(bytes_span{out}), &length);
     TU_ASSERT(made != nullptr && length == out.size());
     return out;
 }

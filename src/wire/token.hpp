@@ -1,5 +1,5 @@
-// Tokens: an agent's Ed25519 seed (RFC 8032) as text with a checksum. The relay keeps only the public
-// key; the token is proven by a signature and never sent.
+// Tokens: an agent's Ed25519 seed (RFC 8032) as text with a checksum. The relay keeps only the
+// public key; the token is proven by a signature and never sent.
 #pragma once
 
 #include <array>

@@ -16,9 +16,7 @@ raw_value make(kind what, std::string text) {
     value.text = std::move(text);
     return value;
 }
-raw_value word(std::string text) {
-    return make(kind::word, std::move(text));
-}
+raw_value word(std::string text) { return make(kind::word, std::move(text)); }
 raw_value list(std::vector<raw_value> items) {
     raw_value value = make(kind::list, "");
     value.items = std::move(items);

@@ -82,8 +82,7 @@ task<> wait_for(event& signal, cancel_token stop, std::vector<int>& order, int n
 task<> wake_in_order(std::vector<int>& order) {
     event signal;
     nursery waiters;
-    for (int number = 1; number <= 3; ++number)
-        waiters.start(wait_for(signal, {}, order, number));
+    for (int number = 1; number <= 3; ++number) waiters.start(wait_for(signal, {}, order, number));
     signal.notify();
     signal.notify();
     signal.notify();

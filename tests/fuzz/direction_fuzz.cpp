@@ -1,6 +1,6 @@
-// The state machine of a direction. A sender and a receiver talk over an ordered queue: whatever the
-// steps, an honest sender is never accused, every byte sent is taken, and both agree about the end.
-// Then a receiver hears a liar: it may object, and must never count bytes that it did not get.
+// The state machine of a direction. A sender and a receiver talk over an ordered queue: whatever
+// the steps, an honest sender is never accused, every byte sent is taken, and both agree about the
+// end. Then a receiver hears a liar: it may object, and must never count bytes that it did not get.
 #include "wire/direction.hpp"
 
 #include <deque>
@@ -114,10 +114,8 @@ class honest_pair {
         if (answers_.empty()) return;
         const message next = answers_.front();
         answers_.pop_front();
-        if (next.what == message::stop)
-            TU_ASSERT(!sender_.on_stop());
-        else
-            TU_ASSERT(!sender_.on_credit(next.value, next.flag));
+        if (next.what == message::stop) TU_ASSERT(!sender_.on_stop());
+        else TU_ASSERT(!sender_.on_credit(next.value, next.flag));
     }
 
     send_direction sender_{window};
@@ -172,10 +170,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     honest_pair pair;
     while (!input.empty() && !pair.ended()) {
         const std::uint8_t choice = input.byte();
-        if (choice == 0xFF)
-            pair.end();
-        else
-            pair.step(choice, input.byte());
+        if (choice == 0xFF) pair.end();
+        else pair.step(choice, input.byte());
     }
     pair.finish();
     return 0;

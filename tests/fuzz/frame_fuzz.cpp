@@ -1,5 +1,5 @@
-// The decoder of shared lanes: what it says does not depend on how its input was cut into pieces, and
-// a frame that it took encodes to the bytes it came from.
+// The decoder of shared lanes: what it says does not depend on how its input was cut into pieces,
+// and a frame that it took encodes to the bytes it came from.
 #include "wire/frame.hpp"
 
 #include <cstddef>

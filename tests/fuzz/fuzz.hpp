@@ -1,5 +1,5 @@
-// What every fuzzer here stands on: one entry for libFuzzer and for the replay of the corpus, and an
-// input that is taken apart from its front.
+// What every fuzzer here stands on: one entry for libFuzzer and for the replay of the corpus, and
+// an input that is taken apart from its front.
 #pragma once
 
 #include <algorithm>

@@ -196,7 +196,9 @@ TEST_F(recycle, of_a_lease_without_proof_resets) {
     run([](world& w) -> task<> {
         warm_pool& pool = w.start(small_pool(1, 1), reusing());
         co_await w.idle(1);
-        { const std::optional<lease> dropped = pool.try_acquire(); }
+        {
+            const std::optional<lease> dropped = pool.try_acquire();
+        }
         std::array<std::byte, 1> byte{};
         const result<std::size_t> got = co_await w.upstream.peers.front().receive(byte, {});
         EXPECT_EQ(got.error().code(), ECONNRESET);

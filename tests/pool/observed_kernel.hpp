@@ -49,9 +49,7 @@ class observed_kernel final : public backend {
         for (completion& each : out.first(count)) note(each);
         return count;
     }
-    time_point now() override {
-        return clock_ == clock_kind::simulated ? kernel_->now() : now_;
-    }
+    time_point now() override { return clock_ == clock_kind::simulated ? kernel_->now() : now_; }
 
     result<void> add_buffers(std::uint16_t group, bytes_span memory, std::uint32_t count,
                              std::uint32_t size) override {

@@ -24,7 +24,7 @@ class scripted_upstream final : public dial_source {
     static result<listener> listen(io_context& io);
 
     // ── the script: what the next dials meet ──
-    int failure = 0;      // Not 0: they fail with it.
+    int failure = 0;       // Not 0: they fail with it.
     bool hanging = false;  // They never end by themselves.
     duration delay{0};
     bool closing_at_once = false;  // Accepted, then closed.

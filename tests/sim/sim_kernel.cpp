@@ -46,16 +46,16 @@ struct kernel::socket {
     socket_address remote;
     std::weak_ptr<socket> peer;
     std::deque<std::byte> received;
-    std::size_t under_way = 0;     // Bytes sent here that have not arrived.
-    time_point last_arrival{};     // What is sent later arrives later.
+    std::size_t under_way = 0;  // Bytes sent here that have not arrived.
+    time_point last_arrival{};  // What is sent later arrives later.
     bool end_received = false;
     bool end_sent = false;
-    int broken = 0;                // An errno, told once; EPIPE or the end after.
+    int broken = 0;  // An errno, told once; EPIPE or the end after.
     bool was_broken = false;
     bool linger_reset = false;
     std::deque<socket_ptr> backlog;
     std::size_t backlog_limit = 0;
-    std::uint64_t wakes = 1;       // Edges that a multishot poll sees.
+    std::uint64_t wakes = 1;  // Edges that a multishot poll sees.
 };
 
 struct kernel::operation {

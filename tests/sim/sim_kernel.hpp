@@ -1,9 +1,9 @@
-// sim_kernel: a kernel in one process. Virtual time, a seeded schedule, a TCP that loses nothing but
-// delays, splits, cuts and refuses; and every fault that reliability depends on, on demand.
+// sim_kernel: a kernel in one process. Virtual time, a seeded schedule, a TCP that loses nothing
+// but delays, splits, cuts and refuses; and every fault that reliability depends on, on demand.
 //
 // It is the same contract as uring_backend's (tests/ring/conformance_test.cpp runs on both). Memory
-// of an operation is touched at its completion only, and junk follows what was received, so a buffer
-// that lives too short or is read too far shows.
+// of an operation is touched at its completion only, and junk follows what was received, so a
+// buffer that lives too short or is read too far shows.
 #pragma once
 
 #include <cstdint>
@@ -25,11 +25,11 @@ namespace tunnel_uring::sim {
 struct faults {
     unsigned short_receive = 0;
     unsigned short_send = 0;
-    unsigned late_completion = 0;    // Arrives up to 2 ms after it came to pass.
-    unsigned multishot_ends = 0;     // A valid result without `more`.
-    unsigned cancel_lost = 0;        // Of a multishot poll, once: it posts again and stays armed.
+    unsigned late_completion = 0;  // Arrives up to 2 ms after it came to pass.
+    unsigned multishot_ends = 0;   // A valid result without `more`.
+    unsigned cancel_lost = 0;      // Of a multishot poll, once: it posts again and stays armed.
     unsigned success_after_cancel = 0;
-    bool shuffled = false;           // Completions of different operations in any order.
+    bool shuffled = false;  // Completions of different operations in any order.
 
     static faults everything() {
         return {.short_receive = 30,

@@ -1,5 +1,5 @@
-// The tunnel in the simulated world: every scenario under random faults, with every operation failing
-// in turn, and stopped at every operation.
+// The tunnel in the simulated world: every scenario under random faults, with every operation
+// failing in turn, and stopped at every operation.
 #include "tunnel/tunnel_world.hpp"
 
 namespace tunnel_uring::sim {

@@ -1,5 +1,5 @@
-// A relay, an agent, upstreams and visitors in one simulated world, and what must hold of every byte
-// between them.
+// A relay, an agent, upstreams and visitors in one simulated world, and what must hold of every
+// byte between them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -38,11 +38,11 @@ task<bool> say(stream& to, std::uint64_t key, std::uint64_t bytes, cancel_token 
 
 // What the upstream does with each connection; it breaks visibly when something fails.
 enum class habit {
-    echo,          // Says back what it hears, to the end.
-    answer_at_end, // Hears all, then says `bytes`.
-    speak_first,   // Says `bytes` at once, then hears all.
-    speak_and_end, // Says `bytes` and ends, hearing all meanwhile.
-    hang_up,       // Resets after the first bytes.
+    echo,           // Says back what it hears, to the end.
+    answer_at_end,  // Hears all, then says `bytes`.
+    speak_first,    // Says `bytes` at once, then hears all.
+    speak_and_end,  // Says `bytes` and ends, hearing all meanwhile.
+    hang_up,        // Resets after the first bytes.
 };
 
 class world {
@@ -57,8 +57,8 @@ class world {
     task<> finish();
 
     task<result<stream>> visit();
-    // A visitor that says `up` bytes, half-closes, and must hear `down` (the echo, or what the habit
-    // says); checks what it hears. True when the exchange was complete.
+    // A visitor that says `up` bytes, half-closes, and must hear `down` (the echo, or what the
+    // habit says); checks what it hears. True when the exchange was complete.
     task<bool> converse(std::uint64_t up, std::uint64_t down, duration pause = {});
     void start_agent();
     task<> stop_agent(bool at_once);
