@@ -79,10 +79,12 @@ class loader {
         finish();
         check_rules(out_);
         const auto before = [](const config_problem& left, const config_problem& right) {
-            return std::tuple{left.from.source, left.from.at.line, left.from.at.column} <
-                   std::tuple{right.from.source, right.from.at.line, right.from.at.column};
+            const value_origin& first = left.from;
+            const value_origin& second = right.from;
+            return std::tie(first.source, first.at.line, first.at.column, left.sentence) <
+                   std::tie(second.source, second.at.line, second.at.column, right.sentence);
         };
-        std::stable_sort(out_.problems.begin(), out_.problems.end(), before);
+        std::sort(out_.problems.begin(), out_.problems.end(), before);
         return std::move(out_);
     }
 
@@ -263,6 +265,7 @@ class loader {
                          [&one](const config_entry& entry) { return entry.name == one.entry; });
         if (found == known.end()) {
             std::vector<std::string_view> names;
+            names.reserve(known.size());
             for (const config_entry& entry : known) names.push_back(entry.name);
             problem(one.from, fmt::format("{}: there is no entry \"{}\" in {}{}", one.path(),
                                           one.entry, owner, did_you_mean(one.entry, names)));

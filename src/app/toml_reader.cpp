@@ -47,7 +47,7 @@ raw_value convert(const toml::node& node) {
             return std::pair{left.at.line, left.at.column} <
                    std::pair{right.at.line, right.at.column};
         };
-        std::stable_sort(value.entries.begin(), value.entries.end(), above);
+        std::sort(value.entries.begin(), value.entries.end(), above);
     } else {
         std::ostringstream written;
         node.visit([&written](const auto& any) { written << any; });

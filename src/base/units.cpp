@@ -4,6 +4,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 
 namespace tunnel_uring {
 
@@ -42,8 +43,10 @@ constexpr std::array size_units{
 std::optional<double> take_number(std::string_view& text) {
     const std::size_t length = std::min(text.find_first_not_of("0123456789."), text.size());
     double value = 0;
-    const auto [end, failure] = std::from_chars(text.data(), text.data() + length, value);
-    if (length == 0 || failure != std::errc{} || end != text.data() + length) return {};
+    const char* const first = text.data();
+    const char* const last = first + length;
+    const auto [end, failure] = std::from_chars(first, last, value);
+    if (length == 0 || failure != std::errc{} || end != last) return {};
     text.remove_prefix(length);
     return value;
 }
@@ -78,7 +81,7 @@ std::optional<duration> parse_duration(std::string_view text) {
         sum += *number * static_cast<double>(*factor);
     } while (!text.empty());
     if (sum > longest_duration) return {};
-    return duration{static_cast<std::int64_t>(sum + 0.5)};
+    return duration{std::llround(sum)};
 }
 
 std::string format_duration(duration value) {

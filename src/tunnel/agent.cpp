@@ -26,8 +26,8 @@ result<Message> expect(result<control_message> got) {
 }  // namespace
 
 struct agent::relay_link {
-    relay_link(host_port address, std::size_t services_count, backoff delays)
-        : where{std::move(address)}, ports(services_count), retry{std::move(delays)} {}
+    relay_link(host_port address, std::size_t services_count, const backoff& delays)
+        : where{std::move(address)}, ports(services_count), retry{delays} {}
     host_port where;
     std::vector<std::uint16_t> ports;  // By service: what it has, or had last.
     backoff retry;
