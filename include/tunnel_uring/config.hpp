@@ -42,6 +42,40 @@ struct token_grant {
     std::string public_key;  // "ed25519:…"
     // Ports its services may have; empty: any of relay_config::tcp_ports.
     std::vector<std::pair<std::uint16_t, std::uint16_t>> tcp_ports;
+    // Names below relay_config::domain that its services may have: "app", "app-*" (`*` stands for
+    // any letters, digits and dashes of a label); empty: any.
+    std::vector<std::string> subdomains;
+    // Names elsewhere: "app.example.com", "*.example.com" (that name's whole zone), "*" for any;
+    // empty: none.
+    std::vector<std::string> hostnames;
+};
+
+// A PROXY protocol header that visitors' connections begin with, from a balancer before the relay.
+enum class proxy_protocol_in {
+    off,
+    v1,
+    v2,
+    automatic,  // v1, v2 or none.
+};
+
+// Visitors by HTTP. A time of 0 is no limit.
+struct http_front_config {
+    std::string listen;                // "" = off; port 0: any.
+    std::string domain = "localhost";  // A service's subdomain `app` is app.<domain>.
+    // Scheme and port that visitors see, "https://tunnel.example.com"; "": http and the port of
+    // `listen`.
+    std::string public_url;
+    // Addresses and networks ("10.0.0.0/8") whose X-Forwarded-* fields and PROXY headers count.
+    std::vector<std::string> trusted_proxies;
+    enum proxy_protocol_in proxy_protocol_in = proxy_protocol_in::off;
+    std::string health_path = "/.tunnel-uring/health";  // On names of no service; "" = off.
+    std::uint32_t max_head_bytes = 32 * 1024;           // Start line and fields.
+    std::uint32_t max_fields = 100;
+    std::chrono::nanoseconds header_timeout = std::chrono::seconds{10};  // To a whole head.
+    std::chrono::nanoseconds idle_timeout = std::chrono::seconds{75};    // Between requests.
+    std::uint32_t min_body_rate = 256;  // Bytes a second while a body is under way, each way.
+    std::uint32_t max_visitors = 100000;             // Connections, idle ones too.
+    std::uint32_t max_exchanges_per_address = 1000;  // Requests at once from one address.
 };
 
 struct relay_config {
@@ -49,6 +83,7 @@ struct relay_config {
     std::string tcp_host;  // Where visitors come in; empty: the host of control_listen.
     std::uint16_t tcp_ports_first = 15000;
     std::uint16_t tcp_ports_last = 15999;
+    http_front_config http;
     std::vector<token_grant> tokens;
     bool insecure_open = false;       // Let agents in without a token.
     bool insecure_plaintext = false;  // Let control and lanes leave loopback unencrypted.
@@ -74,9 +109,26 @@ struct pool_config {
     std::uint32_t acquire_queue = 1024;
 };
 
+enum class service_kind { tcp, http };
+
+// What is said to and of an http service.
+struct http_service_config {
+    // "preserve": as the visitor said it; "upstream": the upstream's own address; else this text.
+    std::string host_header = "preserve";
+    bool forwarded = true;  // X-Forwarded-For, -Proto and -Host for the upstream.
+    // To the first byte of the answer; 0: none.
+    std::chrono::nanoseconds response_timeout = std::chrono::seconds{60};
+};
+
 struct service_config {
     std::string name;
+    service_kind type = service_kind::tcp;
     std::string upstream;
+    // http: the name below the relay's domain, and full names ("*.example.com" for a zone). With
+    // neither, a name is made from token and upstream: the same one every time.
+    std::string subdomain;
+    std::vector<std::string> hostnames;  // At most 16.
+    http_service_config http;
     std::uint16_t remote_port = 0;  // 0: the relay picks one, the same again after a reconnect.
     enum proxy_protocol proxy_protocol = proxy_protocol::off;  // Header to the upstream.
     first_speaker speaks_first = first_speaker::client;

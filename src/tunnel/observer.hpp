@@ -3,11 +3,28 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "tunnel/exchange.hpp"
 
 namespace tunnel_uring {
+
+// One request of a visitor and its answer, as an end of the tunnel saw it.
+struct request_report {
+    std::string_view service;  // Empty at a relay that found none.
+    std::string_view visitor;
+    std::string_view method;
+    std::string_view host;
+    std::string_view target;
+    std::uint16_t status = 0;      // 0: there was no answer.
+    duration took{0};              // From the head to the last byte of the answer.
+    std::uint64_t body_bytes = 0;  // Of the answer.
+    bool whole = false;            // Both bodies came to their ends.
+    std::string_view sentence;     // What went wrong; empty when nothing did.
+    std::string_view advice;       // What a person may do about it.
+};
 
 class relay_observer {
   public:
@@ -21,6 +38,7 @@ class relay_observer {
                              std::string_view address) = 0;
     virtual void exchange_ended(std::string_view service, std::string_view visitor,
                                 const exchange_end& how) = 0;
+    virtual void request_ended(const request_report& what) = 0;
 };
 
 class agent_observer {
@@ -33,11 +51,13 @@ class agent_observer {
                           duration delay) = 0;
     // The relay does not want this agent; it is asked again later all the same.
     virtual void refused(std::string_view relay, std::uint16_t code, std::string_view sentence) = 0;
-    virtual void service_open(std::string_view service, std::string_view public_address) = 0;
+    // "tcp://host:port" or "http://name:port", one for each name.
+    virtual void service_open(std::string_view service, std::span<const std::string> urls) = 0;
     virtual void service_refused(std::string_view service, std::uint16_t code,
                                  std::string_view sentence) = 0;
     virtual void exchange_ended(std::string_view service, std::string_view visitor,
                                 const exchange_end& how) = 0;
+    virtual void request_ended(const request_report& what) = 0;
 };
 
 }  // namespace tunnel_uring
