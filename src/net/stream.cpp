@@ -1,5 +1,7 @@
 #include "net/stream.hpp"
 
+#include <algorithm>
+
 #include <poll.h>
 
 #include "net/address.hpp"
@@ -91,6 +93,25 @@ task<result<void>> stream::send_all(bytes_view bytes, cancel_token stop) {
         const result<std::size_t> sent = co_await send(vectors, stop);
         if (!sent) co_return sent.error();
         bytes = bytes.subspan(*sent);
+    }
+    co_return result<void>{};
+}
+
+task<result<void>> stream::send_all(std::span<iovec> vectors, cancel_token stop) {
+    while (!vectors.empty()) {
+        if (vectors.front().iov_len == 0) {
+            vectors = vectors.subspan(1);
+            continue;
+        }
+        const result<std::size_t> sent = co_await send(vectors, stop);
+        if (!sent) co_return sent.error();
+        std::size_t left = *sent;
+        for (iovec& vector : vectors) {
+            const std::size_t count = std::min(left, vector.iov_len);
+            vector.iov_base = static_cast<std::byte*>(vector.iov_base) + count;
+            vector.iov_len -= count;
+            left -= count;
+        }
     }
     co_return result<void>{};
 }

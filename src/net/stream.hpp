@@ -37,6 +37,8 @@ class stream {
     // May be short, and waits for room.
     task<result<std::size_t>> send(std::span<const iovec> vectors, cancel_token stop);
     task<result<void>> send_all(bytes_view bytes, cancel_token stop);
+    // `vectors` is used up on the way.
+    task<result<void>> send_all(std::span<iovec> vectors, cancel_token stop);
     // ECONNRESET when the stream ends before.
     task<result<void>> read_exactly(bytes_span memory, cancel_token stop);
     count_op poll(std::uint32_t events, cancel_token stop) {

@@ -7,6 +7,7 @@
 
 #include "base/check.hpp"
 #include "net/address.hpp"
+#include "tunnel/byte_pump.hpp"
 
 namespace tunnel_uring {
 
@@ -227,7 +228,8 @@ task<> agent::read_control(relay_link& relay, live& now) {
             host_port where;
             where.host = open->host.empty() ? now.relay_host : open->host;
             where.port = open->port;
-            watcher_.service_open(services_[open->service]->config().name, where.text());
+            const std::string url = "tcp://" + where.text();
+            watcher_.service_open(services_[open->service]->config().name, {&url, 1});
         } else if (const auto* const no = std::get_if<register_refused_message>(&*got)) {
             if (no->service >= services_.size()) continue;
             // A former port that another has now is not worth insisting on.
@@ -380,13 +382,15 @@ void agent::opened(shared_lane& lane, std::uint32_t id, const open_frame& what) 
 }
 
 task<> agent::serve(shared_lane& lane, std::uint32_t id, open_frame what) {
-    exchange both{lane, id, what.credit, first_window};
+    exchange both{lane, id, what.kind, what.credit, first_window};
     if (what.service >= services_.size()) {
-        co_await both.refuse(reset_reason::no_such_service);
+        both.cut(reset_reason::no_such_service);
+        co_await both.settle();
         co_return;
     }
     if (exchanges_ >= config_.max_exchanges) {
-        co_await both.refuse(reset_reason::no_room);
+        both.cut(reset_reason::no_room);
+        co_await both.settle();
         co_return;
     }
     exchanges_ += 1;
@@ -396,9 +400,10 @@ task<> agent::serve(shared_lane& lane, std::uint32_t id, open_frame what) {
     if (local.refused) {
         how.reason = local.refused;
         how.sentence = local.sentence;
-        co_await both.refuse(*local.refused);
+        both.cut(*local.refused);
+        co_await both.settle();
     } else {
-        how = co_await both.run(std::move(local.socket));
+        how = co_await carry_stream(both, std::move(local.socket));
     }
     exchanges_ -= 1;
     watcher_.exchange_ended(service.config().name, format(to_socket_address(what.visitor)), how);

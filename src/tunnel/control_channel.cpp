@@ -39,7 +39,7 @@ task<result<control_message>> control_channel::receive(cancel_token stop) {
     result<void> got = co_await connection_.read_exactly(received_, stop);
     if (!got) co_return got.error();
     const std::size_t length = control_length(received_);
-    if (length > control_bytes_limit)
+    if (length > bytes_limit_)
         co_return error{EPROTO, "a control message is longer than the protocol allows"};
     received_.resize(control_header_bytes + length);
     const bytes_span body = bytes_span{received_}.subspan(control_header_bytes);

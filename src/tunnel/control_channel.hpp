@@ -23,11 +23,14 @@ class control_channel {
     task<> write_loop(cancel_token stop);
     // The next message. EPROTO with a sentence when it is not one, ECONNRESET at the end of stream.
     task<result<control_message>> receive(cancel_token stop);
+    // The peer has proven who it is: its messages may be longer from now on.
+    void trust() noexcept { bytes_limit_ = session_bytes_limit; }
     void shutdown() noexcept { static_cast<void>(connection_.shutdown_send()); }
     void close() noexcept { connection_.close(); }
 
   private:
     stream connection_;
+    std::size_t bytes_limit_ = control_bytes_limit;
     std::vector<std::byte> queued_;
     std::vector<std::byte> sending_;
     std::vector<std::byte> received_;

@@ -14,10 +14,12 @@ namespace tunnel_uring {
 
 namespace {
 
-constexpr std::size_t run_buffer_bytes = 256 * 1024;
 // A run that moves this little, this often, is as well off in frames.
-constexpr std::size_t small_read_bytes = 16 * 1024;
-constexpr int small_reads_limit = 8;
+constexpr std::size_t small_piece_bytes = 16 * 1024;
+constexpr int small_pieces_limit = 8;
+// A head of 32 KiB with what stands before its text, and something to spare.
+constexpr std::size_t head_bytes_limit = 40 * 1024;
+constexpr std::size_t heads_limit = 16;
 
 std::uint64_t choose_window(memory_budget& budget) {
     return budget.reserve(full_window - first_window) ? full_window : first_window;
@@ -25,11 +27,12 @@ std::uint64_t choose_window(memory_budget& budget) {
 
 }  // namespace
 
-exchange::exchange(shared_lane& lane, std::uint32_t id, std::uint64_t send_limit,
-                   std::uint64_t receive_limit)
+exchange::exchange(shared_lane& lane, std::uint32_t id, exchange_kind kind,
+                   std::uint64_t send_limit, std::uint64_t receive_limit)
     : lane_{lane},
       path_{lane.path()},
       id_{id},
+      kind_{kind},
       window_{choose_window(lane.path().budget)},
       out_{send_limit},
       in_{receive_limit == 0 ? window_ : receive_limit},
@@ -45,52 +48,37 @@ exchange::~exchange() {
     ++(end_.clean ? path_.counters.exchanges_clean : path_.counters.exchanges_reset);
 }
 
-void exchange::open(const open_frame& what) {
+void exchange::open(const open_frame& what, std::string head) {
     open_pending_ = what;
+    open_text_ = std::move(head);
+    open_goes_on_ = open_text_.size() > max_open_text;
+    if (open_goes_on_) {
+        send_text(frame_type::head, open_text_.substr(max_open_text));
+        open_text_.resize(max_open_text);
+    }
     lane_.queue_control(*this);
 }
 
-task<exchange_end> exchange::run(stream local) {
-    local_ = std::move(local);
-    // Whatever ends this process or this exchange early, the peer of `local` sees a reset.
-    local_.set_linger_reset(true);
-    running_ = true;
-    sides_left_ = 2;
-    sides_.start(send_side());
-    sides_.start(receive_side());
-    co_await sides_.join();
-    running_ = false;
-    end_.clean = !over_ && ending_ && !out_.stopped() && in_.complete();
-    if (end_.clean) {
-        local_.set_linger_reset(false);
-        local_.close();
-    } else {
-        local_.abort();
-    }
-    co_await settle();
-    co_return end_;
-}
-
-task<> exchange::refuse(reset_reason reason) {
-    cut(reason);
-    abandon_run();
-    co_await settle();
-}
-
-task<> exchange::settle() {
+task<exchange_end> exchange::settle() {
+    end_.clean = complete();
+    if (run_out_ != nullptr) std::exchange(run_out_, nullptr)->abandon();
+    if (run_in_ != nullptr) std::exchange(run_in_, nullptr)->abandon();
+    taker_ = nullptr;
     while (!settled()) {
         const result<void> woken = co_await settled_wake_.wait();
         TU_ASSERT(woken);
     }
+    co_return end_;
 }
 
 // Nothing of it can arrive or leave any more.
 bool exchange::settled() const noexcept {
-    if (running_) return false;
     return lane_lost_ || (mark_reached_kernel_ && (over_ || in_.marked()));
 }
 
 // ── ends ──
+
+reset_reason exchange::local_reset() const noexcept { return lane_.local_reset(); }
 
 void exchange::cut(reset_reason reason) {
     if (over_) return;
@@ -127,11 +115,10 @@ void exchange::lane_lost() {
     settled_wake_.notify();
 }
 
-// Both sides see `over_` and leave. What the kernel may still read stays until they have.
+// Its user sees `over_` and leaves. What the kernel may still read stays until it has.
 void exchange::end_exchange() noexcept {
     over_ = true;
-    lane_.unqueued(std::exchange(queued_bytes_, 0));
-    queued_.clear();
+    drop_queued();
     list_link<on_data_list>::unlink();
     credit_pending_ = stop_pending_ = release_pending_ = false;
     claim_pending_.reset();
@@ -147,107 +134,60 @@ void exchange::mark_sent() noexcept {
     settled_wake_.notify();
 }
 
-// ── outgoing: local socket → lane ──
+// ── outgoing ──
 
-task<> exchange::send_side() {
-    while (!over_ && !ending_) {
+std::uint64_t exchange::credit_left() const noexcept {
+    const std::uint64_t available = out_.available();
+    return available - std::min<std::uint64_t>(available, queued_bytes_);
+}
+
+task<std::size_t> exchange::room(local_end& from, bool has_bytes) {
+    while (!over_ && !out_.stopped()) {
+        if (run_out_ != nullptr) co_return run_piece_bytes;
         const std::uint64_t room = credit_left();
-        if (out_.stopped()) {
-            ending_ = true;
-        } else if (room > 0 && !lane_.full()) {
-            co_await read_local(std::min<std::size_t>(room, path_.local_buffers.buffer_size()));
-        } else if (room > 0) {
-            watch_for_reset();
+        if (room > 0 && !lane_.full())
+            co_return std::min<std::size_t>(room, path_.local_buffers.buffer_size());
+        if (room > 0) {
+            from.left_unread();
             const result<void> woken = co_await lane_.room().wait(reading_over_.token());
             static_cast<void>(woken);
         } else if (queued_bytes_ > 0) {
-            watch_for_reset();
+            from.left_unread();
             const result<void> woken = co_await sender_wake_.wait();
             static_cast<void>(woken);
         } else {
-            co_await outgrow_window();
+            co_await outgrow_window(from, has_bytes);
         }
     }
-    if (!over_) lane_.queue_data(*this);
-    side_over();
-}
-
-void exchange::side_over() noexcept {
-    sides_left_ -= 1;
-    if (sides_left_ == 0) sides_over_.request();
-}
-
-// From the first time that the local socket has to wait unread: a visitor that leaves then must not
-// keep its exchange until somebody reads it.
-void exchange::watch_for_reset() {
-    if (!std::exchange(watching_, true)) sides_.start(watch());
-}
-
-task<> exchange::watch() {
-    multishot broken{path_.io};
-    request what;
-    what.code = opcode::poll;
-    what.target = local_.get();
-    what.poll_events = 0;  // Errors and hang-ups come unasked; a FIN does too, and is no news here.
-    while (!over_) {
-        if (!broken.armed() && !broken.waiting_completions()) broken.start(what);
-        const result<completion> edge = co_await broken.next(sides_over_.token());
-        if (!edge || edge->result < 0) break;
-        if ((edge->result & POLLERR) != 0) cut(lane_.local_reset());
-    }
-    const auto discard = [](const completion&) {};
-    co_await broken.stop(discard);
-}
-
-task<> exchange::read_local(std::size_t most) {
-    result<buffer> got = co_await local_.receive(path_.local_buffers, most, reading_over_.token());
-    if (over_) co_return;
-    if (!got) {
-        if (!got.error().cancelled()) cut(lane_.local_reset());
-        co_return;
-    }
-    if (got->empty()) {
-        end_of_local();
-        co_return;
-    }
-    path_.counters.bytes_from_local += got->size();
-    queued_bytes_ += got->size();
-    lane_.queued(got->size());
-    queued_.push_back(std::move(*got));
-    lane_.queue_data(*this);
-}
-
-// A socket tells of its reset once: when a write was told, the read that follows sees an end.
-void exchange::end_of_local() {
-    if (local_.was_broken()) cut(lane_.local_reset());
-    else ending_ = true;
+    co_return 0;
 }
 
 // The window is closed. When bytes are waiting they get a bulk lane, or go on with new credit,
 // whichever comes first.
-task<> exchange::outgrow_window() {
-    cancel_source waiting{reading_over_.token()};
-    waiting_for_credit_ = &waiting;
-    const result<std::size_t> readable = co_await local_.poll(POLLIN, waiting.token());
-    waiting_for_credit_ = nullptr;
-    if (over_ || out_.stopped() || credit_left() > 0) co_return;
-    if (!readable) {
-        if (!readable.error().cancelled()) cut(lane_.local_reset());
-        co_return;
+task<> exchange::outgrow_window(local_end& from, bool has_bytes) {
+    if (!has_bytes) {
+        cancel_source waiting{reading_over_.token()};
+        waiting_for_credit_ = &waiting;
+        const result<std::size_t> readable = co_await from.source().poll(POLLIN, waiting.token());
+        waiting_for_credit_ = nullptr;
+        if (over_ || out_.stopped() || credit_left() > 0) co_return;
+        const bool broken = readable ? (*readable & POLLERR) != 0 : !readable.error().cancelled();
+        if (broken) cut(local_reset());
+        if (!readable || broken) co_return;
     }
-    if ((*readable & POLLERR) != 0) {
-        cut(lane_.local_reset());
-        co_return;
-    }
-    watch_for_reset();
+    from.left_unread();
     if (!out_.may_claim()) {
         const result<void> woken = co_await sender_wake_.wait(reading_over_.token());
         static_cast<void>(woken);
         co_return;
     }
-    bulk_lane* const lane = lane_.bulk_out().claim();
-    if (lane != nullptr) {
-        co_await send_run(*lane);
+    run_out_ = lane_.bulk_out().claim();
+    if (run_out_ != nullptr) {
+        out_.claim();
+        claim_pending_ = run_out_->number();
+        small_pieces_ = 0;
+        lane_.queue_control(*this);
+        path_.counters.bulk_runs += 1;
         co_return;
     }
     lane_.bulk_out().wait(*this);
@@ -256,88 +196,114 @@ task<> exchange::outgrow_window() {
     lane_.bulk_out().give_up_waiting(*this);
 }
 
-task<> exchange::send_run(bulk_lane& lane) {
-    out_.claim();
-    claim_pending_ = lane.number();
-    lane_.queue_control(*this);
-    path_.counters.bulk_runs += 1;
-    const auto memory = std::make_unique_for_overwrite<std::byte[]>(run_buffer_bytes);
-    for (int small_reads = 0; small_reads < small_reads_limit;) {
-        const bytes_span room{memory.get(), run_buffer_bytes};
-        const result<std::size_t> got = co_await local_.receive(room, reading_over_.token());
-        if (over_) break;
-        if (!got && !out_.stopped()) {
-            cut(lane_.local_reset());
-            break;
-        }
-        if (out_.stopped()) ending_ = true;
-        else if (*got == 0) end_of_local();
-        if (over_) break;
-        if (ending_) {
-            lane.finish();
-            co_return;
-        }
-        const bytes_view bytes{memory.get(), *got};
-        const result<void> sent = co_await lane.connection().send_all(bytes, ended_.token());
-        if (over_) break;
-        if (!sent) {
-            cut(reset_reason::lane_lost);
-            break;
-        }
-        out_.sent(bytes.size());
-        path_.counters.bytes_from_local += bytes.size();
-        small_reads = bytes.size() < small_read_bytes ? small_reads + 1 : 0;
-    }
-    if (over_) {
-        lane.abandon();
-        co_return;
-    }
+void exchange::send(bytes_view bytes, buffer keep) {
+    segment& last = queued_.emplace_back();
+    last.left = bytes;
+    last.keep = std::move(keep);
+    queued_bytes_ += bytes.size();
+    lane_.queued(bytes.size());
+    path_.counters.bytes_from_local += bytes.size();
+    lane_.queue_data(*this);
+}
+
+void exchange::send_text(frame_type type, std::string text) {
+    TU_ASSERT(!text.empty() && run_out_ == nullptr);
+    if (over_ || out_.stopped()) return;
+    segment& last = queued_.emplace_back();
+    last.type = type;
+    last.text = std::move(text);
+    last.left = as_bytes(last.text);
+    queued_bytes_ += last.left.size();
+    lane_.queued(last.left.size());
+    lane_.queue_data(*this);
+}
+
+void exchange::drop_queued() noexcept {
+    lane_.unqueued(std::exchange(queued_bytes_, 0));
+    queued_.clear();
+}
+
+task<> exchange::send_run(std::span<iovec> pieces) {
+    std::size_t bytes = 0;
+    for (const iovec& piece : pieces) bytes += piece.iov_len;
+    const result<void> sent = co_await run_out_->connection().send_all(pieces, ended_.token());
+    if (over_) co_return;
+    if (!sent) co_return cut(reset_reason::lane_lost);
+    out_.sent(bytes);
+    path_.counters.bytes_from_local += bytes;
+    small_pieces_ = bytes < small_piece_bytes ? small_pieces_ + 1 : 0;
+    if (small_pieces_ == small_pieces_limit) leave_run();
+}
+
+void exchange::leave_run() {
     out_.release();
     release_pending_ = true;
     lane_.queue_control(*this);
-    lane.finish();
+    std::exchange(run_out_, nullptr)->finish();
 }
 
-// ── incoming: lane → local socket ──
+void exchange::end_sending() {
+    ending_ = true;
+    if (over_) return;
+    if (run_out_ != nullptr) std::exchange(run_out_, nullptr)->finish();
+    lane_.queue_data(*this);
+}
 
-task<> exchange::receive_side() {
-    while (!over_ && !in_.finished()) {
-        if (!incoming_.empty()) {
-            co_await write_queue();
-        } else if (run_lane_ != nullptr) {
-            co_await receive_run(*run_lane_);
-        } else {
-            const result<void> woken = co_await receiver_wake_.wait();
-            static_cast<void>(woken);
+// ── incoming ──
+
+std::optional<exchange::arrival> exchange::next_arrival() const noexcept {
+    if (over_) return arrival::end;
+    if (!heads_.empty()) return arrival::head;
+    if (!incoming_.empty()) return arrival::bytes;
+    if (run_in_ != nullptr) return arrival::run;
+    if (!in_.finished()) return {};
+    return trailers_.empty() ? arrival::end : arrival::trailers;
+}
+
+task<result<exchange::arrival>> exchange::arrived(cancel_token stop) {
+    for (;;) {
+        if (const std::optional<arrival> what = next_arrival()) co_return *what;
+        const result<void> woken = co_await receiver_wake_.wait(stop);
+        if (!woken && !next_arrival()) co_return woken.error();
+    }
+}
+
+bool exchange::ends_with_held() const noexcept {
+    return !over_ && run_in_ == nullptr && in_.marked() &&
+           in_.finished_after(incoming_.size()) && trailers_.empty();
+}
+
+std::string exchange::take_head() {
+    if (heads_.empty()) return std::exchange(trailers_, {});
+    std::string first = std::move(heads_.front());
+    heads_.pop_front();
+    return first;
+}
+
+void exchange::took(std::size_t count) {
+    incoming_.consume(std::min(count, incoming_.size()));
+    in_.took(count);
+    if (!dropping_) path_.counters.bytes_to_local += count;
+    if (run_in_ != nullptr && in_.run_over()) return close_run();
+    grant();
+}
+
+void exchange::grant() {
+    if (!in_.grant_due(window_)) return;
+    credit_pending_ = true;
+    lane_.queue_control(*this);
+}
+
+task<std::size_t> exchange::read_run(bytes_span memory) {
+    while (run_in_ != nullptr && !over_) {
+        if (in_.run_over()) {
+            close_run();
+            break;
         }
-    }
-    abandon_run();
-    if (in_.complete() && !over_) {
-        const result<void> told = local_.shutdown_send();
-        if (!told) cut(lane_.local_reset());
-    }
-    side_over();
-}
-
-task<> exchange::write_queue() {
-    const std::size_t count = incoming_.gather(vectors_);
-    const result<std::size_t> sent = co_await local_.send({vectors_.data(), count}, ended_.token());
-    if (over_) co_return;
-    if (!sent) {
-        stop_receiving(sent.error());
-        co_return;
-    }
-    incoming_.consume(*sent);
-    took(*sent);
-}
-
-task<> exchange::receive_run(bulk_lane& lane) {
-    const auto memory = std::make_unique_for_overwrite<std::byte[]>(run_buffer_bytes);
-    while (!over_ && !in_.run_over()) {
         cancel_source reading{ended_.token()};
         reading_run_ = &reading;
-        const bytes_span room{memory.get(), run_buffer_bytes};
-        const result<std::size_t> got = co_await lane.connection().receive(room, reading.token());
+        const result<std::size_t> got =
+            co_await run_in_->connection().receive(memory, reading.token());
         reading_run_ = nullptr;
         if (over_) break;
         if (!got && got.error().cancelled()) continue;  // Its end has been told meanwhile.
@@ -349,34 +315,25 @@ task<> exchange::receive_run(bulk_lane& lane) {
             cut(reset_reason::protocol_error);
             break;
         }
-        if (!write_failed_) {
-            const bytes_view bytes{memory.get(), *got};
-            const result<void> sent = co_await local_.send_all(bytes, ended_.token());
-            if (over_) break;
-            if (!sent) stop_receiving(sent.error());
-        }
-        took(*got);
+        co_return *got;
     }
-    if (over_) co_return;
-    run_lane_ = nullptr;
+    co_return 0;
+}
+
+// The run's last byte has been taken: its lane goes back.
+void exchange::close_run() {
+    bulk_lane& lane = *std::exchange(run_in_, nullptr);
     in_.run_closed();
     lane.give_back();
-    took(0);
+    grant();
 }
 
-void exchange::abandon_run() noexcept {
-    if (run_lane_ != nullptr) std::exchange(run_lane_, nullptr)->abandon();
-}
-
-// The local socket takes no more: the peer is asked to stop, what still comes is dropped, and what
-// the socket says is read to its end all the same.
-void exchange::stop_receiving(const error& why) {
-    // A dead socket is read to its end: what it said before counts. One that merely cannot be
-    // written has no end in sight.
-    if (!local_.was_broken() && why.code() != EPIPE) return cut(lane_.local_reset());
-    write_failed_ = true;
+void exchange::stop_receiving() {
+    if (over_ || std::exchange(dropping_, true)) return;
     const std::size_t dropped = incoming_.size();
     incoming_.clear();
+    heads_.clear();
+    trailers_.clear();
     took(dropped);
     if (in_.marked()) return;
     in_.stop();
@@ -384,34 +341,55 @@ void exchange::stop_receiving(const error& why) {
     lane_.queue_control(*this);
 }
 
-void exchange::write_at_once(bytes_view& fragment) {
-    const iovec vector{.iov_base = const_cast<std::byte*>(fragment.data()),
-                       .iov_len = fragment.size()};
-    const result<std::size_t> sent = local_.try_send({&vector, 1});
-    if (!sent) {
-        if (sent.error().code() != EAGAIN) stop_receiving(sent.error());
-        return;
-    }
-    fragment = fragment.subspan(*sent);
-    took(*sent);
-}
-
-void exchange::took(std::size_t count) {
-    in_.took(count);
-    if (!write_failed_) path_.counters.bytes_to_local += count;
-    if (in_.grant_due(window_)) {
-        credit_pending_ = true;
-        lane_.queue_control(*this);
+task<> exchange::drain() {
+    stop_receiving();
+    std::unique_ptr<std::byte[]> memory;
+    for (;;) {
+        const result<arrival> what = co_await arrived();
+        if (!what || *what == arrival::end) co_return;
+        if (*what != arrival::run) continue;
+        if (!memory) memory = std::make_unique_for_overwrite<std::byte[]>(run_piece_bytes);
+        const bytes_span room{memory.get(), run_piece_bytes};
+        const std::size_t got = co_await read_run(room);
+        if (got != 0) took(got);
     }
 }
 
 // ── what the lane brings ──
 
+std::optional<protocol_error> exchange::on_text(frame_type type, bytes_view fragment, bool last) {
+    if (over_) return {};
+    if (kind_ != exchange_kind::http) return protocol_error::not_http;
+    if (const auto wrong = in_.on_data(fragment.size())) return wrong;
+    const bool is_head = type == frame_type::head;
+    if (!trailers_.empty() || (is_head && body_seen_)) return protocol_error::head_after_body;
+    if (!is_head && !head_seen_) return protocol_error::data_before_head;
+    in_.took(fragment.size());  // It is copied here, within a limit of its own.
+    if (dropping_) return {};
+    head_part_ += as_text(fragment);
+    if (head_part_.size() > head_bytes_limit) return protocol_error::head_too_long;
+    if (last) {
+        if (heads_.size() == heads_limit) return protocol_error::too_many_heads;
+        if (is_head) heads_.push_back(std::exchange(head_part_, {}));
+        else trailers_ = std::exchange(head_part_, {});
+        head_seen_ = true;
+        body_seen_ = !is_head;
+        receiver_wake_.notify();
+    }
+    grant();
+    return {};
+}
+
 std::optional<protocol_error> exchange::on_data(bytes_view fragment) {
     if (over_) return {};
     if (const auto wrong = in_.on_data(fragment.size())) return wrong;
-    if (running_ && incoming_.empty() && !write_failed_) write_at_once(fragment);
-    if (write_failed_) {
+    if (kind_ == exchange_kind::http) {
+        if (!head_seen_) return protocol_error::data_before_head;
+        if (!trailers_.empty()) return protocol_error::head_after_body;
+        body_seen_ = true;
+    }
+    if (taker_ != nullptr && incoming_.empty() && !dropping_) taker_->offer(fragment);
+    if (dropping_) {
         took(fragment.size());
     } else if (!fragment.empty()) {
         incoming_.append(fragment);
@@ -432,9 +410,7 @@ std::optional<protocol_error> exchange::on_end(std::uint64_t total, bool cut_sho
 std::optional<protocol_error> exchange::on_stop() {
     if (over_) return {};
     if (const auto wrong = out_.on_stop()) return wrong;
-    lane_.unqueued(std::exchange(queued_bytes_, 0));
-    queued_.clear();
-    front_used_ = 0;
+    drop_queued();
     reading_over_.request();
     sender_wake_.notify();
     return {};
@@ -444,6 +420,7 @@ std::optional<protocol_error> exchange::on_credit(std::uint64_t limit, bool resu
     if (over_) return {};
     if (const auto wrong = out_.on_credit(limit, resume)) return wrong;
     if (waiting_for_credit_ != nullptr) waiting_for_credit_->request();
+    if (!queued_.empty()) lane_.queue_data(*this);
     sender_wake_.notify();
     return {};
 }
@@ -463,7 +440,7 @@ std::optional<protocol_error> exchange::on_claim(std::uint32_t number, std::uint
         claimed.lane->abandon();
         return wrong;
     }
-    run_lane_ = claimed.lane;
+    run_in_ = claimed.lane;
     receiver_wake_.notify();
     return {};
 }
@@ -486,7 +463,8 @@ void exchange::gather_control(frame_batch& batch) {
         return;
     }
     if (open_pending_) {
-        batch.add_open(id_, *open_pending_);
+        out_.sent(open_text_.size());
+        batch.add_open(id_, *open_pending_, std::move(open_text_), open_goes_on_);
         open_pending_.reset();
     }
     if (std::exchange(credit_pending_, false) && !in_.marked()) {
@@ -503,17 +481,24 @@ void exchange::gather_control(frame_batch& batch) {
 
 bool exchange::gather_data(frame_batch& batch) {
     if (!queued_.empty()) {
-        buffer& front = queued_.front();
-        const std::size_t count = std::min(front.size() - front_used_, max_payload);
-        batch.add_data(id_, front.bytes().subspan(front_used_, count), front.share());
+        segment& front = queued_.front();
+        const std::size_t count =
+            std::min<std::uint64_t>({front.left.size(), max_payload, out_.available()});
+        if (count == 0) return false;  // New credit queues it again.
+        const bool whole = count == front.left.size();
+        if (front.text.empty()) {
+            batch.add_data(id_, front.left.first(count), front.keep.share());
+        } else {
+            std::string text = whole && count == front.text.size()
+                                   ? std::move(front.text)
+                                   : std::string{as_text(front.left.first(count))};
+            batch.add_text(id_, front.type, std::move(text), !whole);
+        }
         out_.sent(count);
         queued_bytes_ -= count;
         lane_.unqueued(count);
-        front_used_ += count;
-        if (front_used_ == front.size()) {
-            queued_.pop_front();
-            front_used_ = 0;
-        }
+        front.left = front.left.subspan(count);
+        if (whole) queued_.pop_front();
         if (!queued_.empty()) return true;
         sender_wake_.notify();
     }

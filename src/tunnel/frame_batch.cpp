@@ -34,8 +34,23 @@ void frame_batch::add_header(std::size_t length) {
     bytes_ += length;
 }
 
-void frame_batch::add_open(std::uint32_t id, const open_frame& what) {
-    add_header(encode_open(next_header(), id, what));
+void frame_batch::add_open(std::uint32_t id, const open_frame& what, std::string text, bool more) {
+    add_header(encode_open(next_header(), id, what, text.size(), more));
+    if (!text.empty()) keep_text(std::move(text));
+}
+
+void frame_batch::add_text(std::uint32_t id, frame_type type, std::string text, bool more) {
+    const bool data = type == frame_type::data;
+    control_frame& header = next_header();
+    add_header(data ? encode_data(header, id, text.size())
+                    : encode_text(header, type, id, text.size(), more));
+    keep_text(std::move(text));
+}
+
+void frame_batch::keep_text(std::string text) {
+    std::string& kept = texts_.emplace_back(std::move(text));
+    vectors_.push_back({.iov_base = kept.data(), .iov_len = kept.size()});
+    bytes_ += kept.size();
 }
 
 void frame_batch::add_data(std::uint32_t id, bytes_view payload, buffer keep) {
@@ -81,6 +96,7 @@ void frame_batch::clear() noexcept {
     headers_.clear();
     vectors_.clear();
     kept_.clear();
+    texts_.clear();
     marks_.clear();
     first_ = frames_ = bytes_ = 0;
 }

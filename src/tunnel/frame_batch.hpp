@@ -5,7 +5,9 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "ring/buffer_group.hpp"
@@ -35,7 +37,10 @@ class frame_batch {
     }
     void consume(std::size_t sent) noexcept;
 
-    void add_open(std::uint32_t id, const open_frame& what);
+    // `text` is the head of an http request, or its beginning when `more` follows.
+    void add_open(std::uint32_t id, const open_frame& what, std::string text, bool more);
+    // A head, trailers, or data that lies in no buffer.
+    void add_text(std::uint32_t id, frame_type type, std::string text, bool more);
     void add_data(std::uint32_t id, bytes_view payload, buffer keep);
     void add_end(std::uint32_t id, std::uint64_t total, bool cut);
     void add_reset(std::uint32_t id, reset_reason reason);
@@ -58,6 +63,7 @@ class frame_batch {
 
     control_frame& next_header();
     void add_header(std::size_t length);
+    void keep_text(std::string text);
 
     std::vector<control_frame> headers_;
     std::vector<iovec> vectors_;
@@ -65,6 +71,7 @@ class frame_batch {
     std::size_t frames_ = 0;
     std::size_t bytes_ = 0;
     std::vector<buffer> kept_;
+    std::deque<std::string> texts_;
     std::vector<exchange*> marks_;
 };
 

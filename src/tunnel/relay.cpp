@@ -6,6 +6,7 @@
 
 #include "base/check.hpp"
 #include "net/address.hpp"
+#include "tunnel/byte_pump.hpp"
 
 namespace tunnel_uring {
 
@@ -458,14 +459,14 @@ task<> relay::serve_visitor(shared_lane& lane, stream visitor, register_message 
     const socket_address from = visitor.peer_address();
     exchange_end how;
     {
-        exchange both{lane, lane.next_id(), first_window, 0};
+        exchange both{lane, lane.next_id(), exchange_kind::tcp, first_window, 0};
         open_frame open;
         open.service = service.service;
         open.credit = both.window();
         open.visitor = to_ip_endpoint(from);
         open.reached = to_ip_endpoint(visitor.local_address());
         both.open(open);
-        how = co_await both.run(std::move(visitor));
+        how = co_await carry_stream(both, std::move(visitor));
     }
     exchanges_ -= 1;
     watcher_.exchange_ended(service.name, format(from), how);

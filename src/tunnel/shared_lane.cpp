@@ -176,6 +176,8 @@ std::optional<protocol_error> shared_lane::dispatch(const frame_event& frame) {
 std::optional<protocol_error> shared_lane::deliver(exchange& who, const frame_event& frame) {
     switch (frame.type) {
         case frame_type::data: return who.on_data(frame.payload);
+        case frame_type::head:
+        case frame_type::trailers: return who.on_text(frame.type, frame.payload, frame.last);
         case frame_type::end: return who.on_end(frame.offset, frame.cut);
         case frame_type::stop: return who.on_stop();
         case frame_type::credit: return who.on_credit(frame.offset, frame.resume);
@@ -192,7 +194,10 @@ std::optional<protocol_error> shared_lane::open(const frame_event& frame) {
     if (frame.id <= last_id_) return protocol_error::id_not_rising;
     last_id_ = frame.id;
     owner_.opened(*this, frame.id, frame.open);
-    return {};
+    if (frame.open.kind != exchange_kind::http) return {};
+    const auto opened = by_id_.find(frame.id);
+    if (opened == by_id_.end()) return {};
+    return opened->second->on_text(frame_type::head, frame.payload, frame.last);
 }
 
 void shared_lane::peer_retired() noexcept {

@@ -75,6 +75,10 @@ class receive_direction {
     bool marked() const noexcept { return total_.has_value(); }
     // All bytes up to the mark have been taken.
     bool finished() const noexcept { return total_ && taken_ == *total_; }
+    // Will be, when `count` more have been taken.
+    bool finished_after(std::uint64_t count) const noexcept {
+        return total_ && taken_ + count == *total_;
+    }
     // finished, and nothing was cut or dropped.
     bool complete() const noexcept { return finished() && !cut_ && !stopping_; }
     bool in_run() const noexcept { return in_run_; }

@@ -9,16 +9,21 @@ namespace {
 // Flags, by type.
 constexpr std::uint8_t flag_cut = 1;     // end
 constexpr std::uint8_t flag_resume = 1;  // credit
+constexpr std::uint8_t flag_more = 1;    // open of http, head, trailers
 
-// Payload bytes by type; data varies.
+// Of an `open` of http.
+constexpr std::uint8_t request_upgrade = 1;
+constexpr std::uint8_t request_expects = 2;
+
+// Payload bytes by type, without text and data, which vary.
 constexpr std::size_t open_bytes = 60;
+constexpr std::size_t http_open_bytes = 68;
 constexpr std::size_t total_bytes = 8;
 constexpr std::size_t reason_bytes = 2;
 constexpr std::size_t claim_bytes = 12;
 
 std::optional<std::size_t> fixed_size(frame_type type) {
     switch (type) {
-        case frame_type::open: return open_bytes;
         case frame_type::end:
         case frame_type::credit:
         case frame_type::release: return total_bytes;
@@ -28,14 +33,29 @@ std::optional<std::size_t> fixed_size(frame_type type) {
         case frame_type::retire:
         case frame_type::ping:
         case frame_type::pong: return 0;
-        case frame_type::data: break;
+        case frame_type::open:
+        case frame_type::data:
+        case frame_type::head:
+        case frame_type::trailers: break;
     }
     return {};
 }
 
 std::uint8_t allowed_flags(frame_type type) {
-    if (type == frame_type::end) return flag_cut;
-    return type == frame_type::credit ? flag_resume : 0;
+    switch (type) {
+        case frame_type::end: return flag_cut;
+        case frame_type::credit: return flag_resume;
+        case frame_type::open:
+        case frame_type::head:
+        case frame_type::trailers: return flag_more;
+        default: return 0;
+    }
+}
+
+std::optional<body_framing> framing_of(std::byte value) {
+    if (std::to_integer<unsigned>(value) > static_cast<unsigned>(body_framing::until_close))
+        return {};
+    return static_cast<body_framing>(value);
 }
 
 bool of_lane(frame_type type) {
@@ -78,13 +98,53 @@ bool get_endpoint(const std::byte* at, ip_endpoint& what) {
 
 }  // namespace
 
-std::size_t encode_open(control_frame& out, std::uint32_t id, const open_frame& what) noexcept {
-    std::byte* at = put_header(out, frame_type::open, id, open_bytes);
+void encode_response_info(std::byte* out, const response_info& what) noexcept {
+    store_big_endian(out, what.status);
+    out[2] = static_cast<std::byte>(what.declared.framing);
+    out[3] = std::byte{0};
+    store_big_endian(out + 4, what.declared.length);
+}
+
+result<response_info> decode_response_info(bytes_view head) {
+    response_info out;
+    const auto framing = head.size() < response_info_bytes ? std::optional<body_framing>{}
+                                                           : framing_of(head[2]);
+    if (!framing || head[3] != std::byte{0})
+        return error{EPROTO, "the head of a response is malformed"};
+    out.status = load_big_endian<std::uint16_t>(head.data());
+    out.declared.framing = *framing;
+    out.declared.length = load_big_endian<std::uint64_t>(head.data() + 4);
+    if (out.status < 100 || out.status > 999)
+        return error{EPROTO, "the head of a response has no status"};
+    return out;
+}
+
+std::size_t encode_open(control_frame& out, std::uint32_t id, const open_frame& what,
+                        std::size_t text_length, bool more) noexcept {
+    const bool http = what.kind == exchange_kind::http;
+    const std::size_t fixed = http ? http_open_bytes : open_bytes;
+    std::byte* at = put_header(out, frame_type::open, id, fixed + text_length,
+                               http && more ? flag_more : std::uint8_t{0});
     store_big_endian(at, what.service);
     store_big_endian(at + 4, std::uint64_t{0});
     store_big_endian(at + 12, what.credit);
-    put_endpoint(put_endpoint(at + 20, what.visitor), what.reached);
-    return frame_header_bytes + open_bytes;
+    std::byte* const rest = put_endpoint(put_endpoint(at + 20, what.visitor), what.reached);
+    if (!http) return frame_header_bytes + fixed;
+    const request_info& request = what.request;
+    at[4] = static_cast<std::byte>(what.kind);
+    at[5] = static_cast<std::byte>((request.upgrade ? request_upgrade : 0U) |
+                                   (request.expects_continue ? request_expects : 0U));
+    at[6] = static_cast<std::byte>(request.body.framing);
+    store_big_endian(at + 8, static_cast<std::uint16_t>(request.host.at));
+    store_big_endian(at + 10, static_cast<std::uint16_t>(request.host.length));
+    store_big_endian(rest, request.body.length);
+    return frame_header_bytes + fixed;
+}
+
+std::size_t encode_text(control_frame& out, frame_type type, std::uint32_t id, std::size_t length,
+                        bool more) noexcept {
+    put_header(out, type, id, length, more ? flag_more : std::uint8_t{0});
+    return frame_header_bytes;
 }
 
 std::size_t encode_data(control_frame& out, std::uint32_t id, std::size_t length) noexcept {
@@ -150,35 +210,33 @@ std::optional<frame_event> frame_decoder::next(bytes_view& input) {
             if (!gather(input, frame_header_bytes)) return {};
             gathered_bytes_ = 0;
             if (const auto wrong = read_header()) return fail(*wrong);
-            in_frame_ = current_.type != frame_type::data || length_ > 0;
-            payload_left_ = length_;
-            if (length_ > 0) continue;
+            in_frame_ = true;
+        }
+        if (gathered_bytes_ < fixed_) {
+            if (!gather(input, fixed_)) return {};
+            // Only now it is known how long an `open` is before its text.
+            if (current_.type == frame_type::open && fixed_ == open_bytes) {
+                if (const auto wrong = read_open()) return fail(*wrong);
+                if (fixed_ > open_bytes) continue;
+            }
+        }
+        if (payload_left_ == 0) {
             in_frame_ = false;
+            gathered_bytes_ = 0;
             if (current_.type == frame_type::data) continue;
             return read_body();
         }
-        if (current_.type == frame_type::data) {
-            const std::size_t count = std::min(payload_left_, input.size());
-            current_.payload = input.first(count);
-            input = input.subspan(count);
-            payload_left_ -= count;
-            in_frame_ = payload_left_ > 0;
-            return current_;
-        }
-        if (!gather(input, length_)) return {};
-        gathered_bytes_ = 0;
-        in_frame_ = false;
-        return read_body();
+        if (!input.empty()) return take_payload(input);
     }
     return {};
 }
 
 std::optional<protocol_error> frame_decoder::read_header() noexcept {
-    length_ = load_big_endian<std::uint32_t>(gathered_.data());
+    const std::size_t length = load_big_endian<std::uint32_t>(gathered_.data());
     const auto type = std::to_integer<std::uint8_t>(gathered_[8]);
     flags_ = std::to_integer<std::uint8_t>(gathered_[9]);
     if (type < static_cast<std::uint8_t>(frame_type::open) ||
-        type > static_cast<std::uint8_t>(frame_type::pong))
+        type > static_cast<std::uint8_t>(frame_type::trailers))
         return protocol_error::unknown_frame_type;
     current_ = {};
     current_.type = static_cast<frame_type>(type);
@@ -186,24 +244,57 @@ std::optional<protocol_error> frame_decoder::read_header() noexcept {
     if ((flags_ & ~allowed_flags(current_.type)) != 0 ||
         load_big_endian<std::uint16_t>(gathered_.data() + 10) != 0)
         return protocol_error::reserved_bits_set;
-    if (length_ > max_payload) return protocol_error::frame_too_long;
+    if (length > max_payload) return protocol_error::frame_too_long;
+    const bool text = current_.type == frame_type::head || current_.type == frame_type::trailers;
     const auto fixed = fixed_size(current_.type);
-    if (fixed && *fixed != length_) return protocol_error::wrong_frame_size;
+    if ((fixed && *fixed != length) || (text && length == 0) ||
+        (current_.type == frame_type::open && length < open_bytes))
+        return protocol_error::wrong_frame_size;
     if (of_lane(current_.type) != (current_.id == 0)) return protocol_error::bad_lane_frame;
+    fixed_ = current_.type == frame_type::open ? open_bytes : fixed.value_or(0);
+    payload_left_ = length - fixed_;
     return {};
+}
+
+// The first bytes of an `open` say what follows them.
+std::optional<protocol_error> frame_decoder::read_open() noexcept {
+    const auto kind = std::to_integer<std::uint8_t>(gathered_[4]);
+    if (kind == static_cast<std::uint8_t>(exchange_kind::tcp)) {
+        if ((flags_ & flag_more) != 0) return protocol_error::reserved_bits_set;
+        return payload_left_ == 0 ? std::optional<protocol_error>{}
+                                  : protocol_error::wrong_frame_size;
+    }
+    if (kind != static_cast<std::uint8_t>(exchange_kind::http))
+        return protocol_error::reserved_bits_set;
+    constexpr std::size_t further = http_open_bytes - open_bytes;
+    if (payload_left_ <= further) return protocol_error::wrong_frame_size;
+    current_.open.kind = exchange_kind::http;
+    payload_left_ -= further;
+    fixed_ = http_open_bytes;
+    return {};
+}
+
+// A piece of text or data. All that stands before the text of an `open` goes out with its first.
+std::optional<frame_event> frame_decoder::take_payload(bytes_view& input) noexcept {
+    const std::size_t count = std::min(payload_left_, input.size());
+    current_.payload = input.first(count);
+    input = input.subspan(count);
+    payload_left_ -= count;
+    in_frame_ = payload_left_ > 0;
+    if (!in_frame_) gathered_bytes_ = 0;
+    current_.last =
+        current_.type != frame_type::data && !in_frame_ && (flags_ & flag_more) == 0;
+    if (current_.type != frame_type::open) return current_;
+    std::optional<frame_event> whole = read_body();
+    current_.type = frame_type::head;
+    return whole;
 }
 
 std::optional<frame_event> frame_decoder::read_body() noexcept {
     const std::byte* const at = gathered_.data();
     switch (current_.type) {
         case frame_type::open:
-            current_.open.service = load_big_endian<std::uint32_t>(at);
-            current_.open.credit = load_big_endian<std::uint64_t>(at + 12);
-            if (load_big_endian<std::uint64_t>(at + 4) != 0)
-                return fail(protocol_error::reserved_bits_set);
-            if (!get_endpoint(at + 20, current_.open.visitor) ||
-                !get_endpoint(at + 40, current_.open.reached))
-                return fail(protocol_error::bad_address);
+            if (const auto wrong = read_open_fields()) return fail(*wrong);
             break;
         case frame_type::end:
             current_.cut = (flags_ & flag_cut) != 0;
@@ -221,6 +312,32 @@ std::optional<frame_event> frame_decoder::read_body() noexcept {
         default: break;
     }
     return current_;
+}
+
+std::optional<protocol_error> frame_decoder::read_open_fields() noexcept {
+    const std::byte* const at = gathered_.data();
+    open_frame& open = current_.open;
+    open.service = load_big_endian<std::uint32_t>(at);
+    open.credit = load_big_endian<std::uint64_t>(at + 12);
+    if (!get_endpoint(at + 20, open.visitor) || !get_endpoint(at + 40, open.reached))
+        return protocol_error::bad_address;
+    if (open.kind == exchange_kind::tcp) {
+        if (load_big_endian<std::uint64_t>(at + 4) != 0) return protocol_error::reserved_bits_set;
+        return {};
+    }
+    const auto bits = std::to_integer<unsigned>(at[5]);
+    const auto framing = framing_of(at[6]);
+    if ((bits & ~(request_upgrade | request_expects)) != 0 || at[7] != std::byte{0} || !framing ||
+        *framing == body_framing::until_close)
+        return protocol_error::reserved_bits_set;
+    request_info& request = open.request;
+    request.upgrade = (bits & request_upgrade) != 0;
+    request.expects_continue = (bits & request_expects) != 0;
+    request.body.framing = *framing;
+    request.body.length = load_big_endian<std::uint64_t>(at + open_bytes);
+    request.host.at = load_big_endian<std::uint16_t>(at + 8);
+    request.host.length = load_big_endian<std::uint16_t>(at + 10);
+    return {};
 }
 
 }  // namespace tunnel_uring

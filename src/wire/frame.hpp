@@ -7,16 +7,21 @@
 #include <optional>
 #include <string_view>
 
+#include <tunnel_uring/result.hpp>
+
 #include "base/bytes.hpp"
 #include "base/ip_address.hpp"
+#include "wire/http1.hpp"
 #include "wire/protocol_error.hpp"
 
 namespace tunnel_uring {
 
 inline constexpr std::size_t frame_header_bytes = 12;
 inline constexpr std::size_t max_payload = 16 * 1024;
-// The longest frame that is not data: an `open` of a tcp exchange.
-inline constexpr std::size_t control_frame_limit = 72;
+// The longest frame without its text or data: an `open` of an http exchange.
+inline constexpr std::size_t control_frame_limit = 80;
+// The most text that fits an `open`.
+inline constexpr std::size_t max_open_text = max_payload - 68;
 // What a receiver has room for before any credit frame.
 inline constexpr std::uint64_t first_window = 16 * 1024;
 inline constexpr std::uint32_t last_exchange_id = 0xFFFFFFFE;
@@ -33,6 +38,8 @@ enum class frame_type : std::uint8_t {
     retire = 9,  // This one and those below belong to the lane: their id is 0.
     ping = 10,
     pong = 11,
+    head = 12,
+    trailers = 13,
 };
 
 enum class reset_reason : std::uint16_t {
@@ -47,14 +54,28 @@ enum class reset_reason : std::uint16_t {
     lane_lost = 9,
     protocol_error = 10,
     shutting_down = 11,
+    upstream_garbage = 12,
 };
 
 // A few words for logs: "the upstream refused the connection".
 std::string_view describe(reset_reason reason) noexcept;
 
-// The beginning of an exchange: which service, how much the opener can receive, who came.
+enum class exchange_kind : std::uint8_t { tcp = 0, http = 1 };
+
+// What an agent must know of a request beside its text (request_head::text).
+struct request_info {
+    http_body body;
+    text_range host;
+    bool upgrade = false;
+    bool expects_continue = false;
+};
+
+// The beginning of an exchange: which service, how much the opener can receive, who came. An http
+// exchange's is followed by the text of its request's head.
 struct open_frame {
     std::uint32_t service = 0;
+    exchange_kind kind = exchange_kind::tcp;
+    request_info request;  // Of http.
     std::uint64_t credit = 0;
     ip_endpoint visitor;  // Family none when not known.
     ip_endpoint reached;  // The address that the visitor connected to.
@@ -63,8 +84,23 @@ struct open_frame {
 using frame_header = std::array<std::byte, frame_header_bytes>;
 using control_frame = std::array<std::byte, control_frame_limit>;
 
-// Each writes one frame (of `data`: only its header) and returns its length.
-std::size_t encode_open(control_frame& out, std::uint32_t id, const open_frame& what) noexcept;
+// What a response's head is besides its text (response_head::text); it stands before the text in
+// the same bytes.
+struct response_info {
+    std::uint16_t status = 0;
+    http_body declared;
+};
+inline constexpr std::size_t response_info_bytes = 12;
+void encode_response_info(std::byte* out, const response_info& what) noexcept;
+// EPROTO when malformed.
+result<response_info> decode_response_info(bytes_view head);
+
+// Each writes one frame (of those with text or data: only what stands before it) and returns its
+// length. `more`: the text goes on in the next frame of type `head` (or `trailers`).
+std::size_t encode_open(control_frame& out, std::uint32_t id, const open_frame& what,
+                        std::size_t text_length = 0, bool more = false) noexcept;
+std::size_t encode_text(control_frame& out, frame_type type, std::uint32_t id, std::size_t length,
+                        bool more) noexcept;  // head, trailers
 std::size_t encode_data(control_frame& out, std::uint32_t id, std::size_t length) noexcept;
 std::size_t encode_end(control_frame& out, std::uint32_t id, std::uint64_t total,
                        bool cut) noexcept;
@@ -78,11 +114,13 @@ std::size_t encode_release(control_frame& out, std::uint32_t id, std::uint64_t o
 // retire, ping, pong
 std::size_t encode_lane_frame(control_frame& out, frame_type type) noexcept;
 
-// One step of decoding: a whole frame that is not data, or a piece of a data frame's payload.
+// One step of decoding: a whole frame without text or data, or a piece of one with. The text of an
+// `open` may come in pieces: all but the first have the type `head`.
 struct frame_event {
     frame_type type{};
     std::uint32_t id = 0;
-    bytes_view payload;  // Of data; a view into what was fed.
+    bytes_view payload;  // Of data, head, trailers, open; a view into what was fed.
+    bool last = false;   // open, head, trailers: the text is whole with this piece.
     open_frame open;
     std::uint64_t offset = 0;  // end: total; credit: limit; claim, release: offset.
     std::uint32_t lane = 0;    // claim.
@@ -103,14 +141,17 @@ class frame_decoder {
     bool gather(bytes_view& input, std::size_t count) noexcept;
     std::optional<protocol_error> read_header() noexcept;
     std::optional<frame_event> read_body() noexcept;
+    std::optional<protocol_error> read_open() noexcept;
+    std::optional<protocol_error> read_open_fields() noexcept;
+    std::optional<frame_event> take_payload(bytes_view& input) noexcept;
 
     control_frame gathered_{};
     std::size_t gathered_bytes_ = 0;
     bool in_frame_ = false;
     frame_event current_;
     std::uint8_t flags_ = 0;
-    std::size_t length_ = 0;
-    std::size_t payload_left_ = 0;
+    std::size_t fixed_ = 0;         // Bytes of the frame before its text or data.
+    std::size_t payload_left_ = 0;  // Of the text or data.
     std::optional<protocol_error> failure_;
 };
 

@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view magic = "TURL";
 constexpr std::string_view proof_context = "tunnel_uring agent proof 1\n";
 constexpr std::size_t lane_fields_bytes = 16;
+constexpr std::size_t texts_limit = 16;
 
 // ── reading and writing bodies: every field in turn, integers in network order ──
 
@@ -28,6 +29,12 @@ class writer {
         value = value.substr(0, control_bytes_limit / 2);
         integer(static_cast<std::uint16_t>(value.size()));
         block(as_bytes(value));
+    }
+    // How many, in a byte, and each.
+    void texts(const std::vector<std::string>& values) {
+        const std::size_t count = std::min(values.size(), texts_limit);
+        integer(static_cast<std::uint8_t>(count));
+        for (std::size_t i = 0; i < count; ++i) text(values[i]);
     }
 
   private:
@@ -52,6 +59,12 @@ class reader {
     std::string text() {
         const auto length = integer<std::uint16_t>();
         return std::string{as_text(take(length))};
+    }
+    std::vector<std::string> texts() {
+        std::vector<std::string> out(integer<std::uint8_t>());
+        whole_ = whole_ && out.size() <= texts_limit;
+        for (std::string& one : out) one = text();
+        return out;
     }
     // Everything was there, and nothing is left over.
     bool exact() const noexcept { return whole_ && in_.empty(); }
@@ -111,6 +124,16 @@ void put(writer& out, const bulk_demand_message& what) {
     out.integer(what.target);
 }
 void put(writer&, const drain_message&) {}
+void put(writer& out, const register_names_message& what) {
+    out.integer(what.service);
+    out.integer(static_cast<std::uint8_t>(what.forwarded));
+    out.text(what.name);
+    out.texts(what.names);
+}
+void put(writer& out, const names_registered_message& what) {
+    out.integer(what.service);
+    out.texts(what.urls);
+}
 
 // Initialisers of a braced list run in order: the fields stand as put() wrote them.
 void get(reader& in, hello_message& out) {
@@ -150,6 +173,15 @@ void get(reader& in, bulk_demand_message& out) {
     out = {.sequence = in.integer<std::uint32_t>(), .target = in.integer<std::uint32_t>()};
 }
 void get(reader&, drain_message&) {}
+void get(reader& in, register_names_message& out) {
+    out = {.service = in.integer<std::uint32_t>(),
+           .forwarded = in.integer<std::uint8_t>() != 0,
+           .name = in.text(),
+           .names = in.texts()};
+}
+void get(reader& in, names_registered_message& out) {
+    out = {.service = in.integer<std::uint32_t>(), .urls = in.texts()};
+}
 
 template <std::size_t Index = 0>
 result<control_message> decode_body(std::size_t type, bytes_view body) {

@@ -53,6 +53,9 @@ bool proven(const lane_hello_block& bytes, connection_kind kind, const lane_secr
 
 using instance_id = std::array<std::byte, 16>;
 
+// Bits of `features`: what both ends have may be used.
+inline constexpr std::uint32_t feature_http = 1;
+
 struct hello_message {
     std::uint32_t features = 0;
     instance_id instance{};  // Of the agent's process: it may take over its own registrations.
@@ -80,6 +83,9 @@ enum class refusal : std::uint16_t {
     too_many = 4,
     draining = 5,
     cannot_listen = 6,
+    name_taken = 7,
+    name_not_allowed = 8,
+    no_http = 9,
 };
 
 struct refused_message {
@@ -91,10 +97,24 @@ struct register_message {
     std::uint16_t port = 0;  // 0: the relay picks one.
     std::string name;
 };
+// An http service: reached by names instead of a port.
+struct register_names_message {
+    std::uint32_t service = 0;
+    bool forwarded = true;  // The relay adds X-Forwarded-*.
+    std::string name;
+    // With a leading dot a name below the relay's domain (".app"), else a whole one; "*." before
+    // either stands for all names below it.
+    std::vector<std::string> names;
+};
 struct registered_message {
     std::uint32_t service = 0;
     std::uint16_t port = 0;
     std::string host;  // Where visitors come in; empty: where the relay's control address is.
+};
+// Answers register_names_message: where visitors reach it.
+struct names_registered_message {
+    std::uint32_t service = 0;
+    std::vector<std::string> urls;
 };
 struct register_refused_message {
     std::uint32_t service = 0;
@@ -111,10 +131,13 @@ struct drain_message {};
 using control_message =
     std::variant<hello_message, challenge_message, proof_message, welcome_message, refused_message,
                  register_message, registered_message, register_refused_message,
-                 bulk_demand_message, drain_message>;
+                 bulk_demand_message, drain_message, register_names_message,
+                 names_registered_message>;
 
 inline constexpr std::size_t control_header_bytes = 4;
 inline constexpr std::size_t control_bytes_limit = 1024;
+// After the handshake: a service can have many names.
+inline constexpr std::size_t session_bytes_limit = 8 * 1024;
 
 // Appends header and body.
 void encode(const control_message& what, std::vector<std::byte>& out);

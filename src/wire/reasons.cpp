@@ -17,6 +17,7 @@ std::string_view describe(reset_reason reason) noexcept {
         case reset_reason::lane_lost: return "the connection between relay and agent was lost";
         case reset_reason::protocol_error: return "the protocol was broken";
         case reset_reason::shutting_down: return "shutting down";
+        case reset_reason::upstream_garbage: return "the upstream's answer is not valid HTTP";
     }
     return "an unknown reason";
 }
@@ -50,6 +51,11 @@ std::string_view describe(protocol_error what) noexcept {
         case protocol_error::resume_without_release:
             return "a credit answers a release that was never sent";
         case protocol_error::bad_address: return "an address in a frame is malformed";
+        case protocol_error::not_http: return "a tcp exchange got a head or trailers";
+        case protocol_error::head_after_body: return "a head came after the body had begun";
+        case protocol_error::data_before_head: return "a body came before its head";
+        case protocol_error::head_too_long: return "a head is longer than the protocol allows";
+        case protocol_error::too_many_heads: return "more heads came than one answer can have";
     }
     return "an unknown error";
 }
