@@ -14,9 +14,8 @@ constexpr std::string_view known_token = "tut_nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcD
 constexpr std::string_view known_key =
     "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 constexpr std::string_view known_signature =
-    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b4"
-    "6b"
-    "d25bf5f0595bbe24655141438e7a100b";
+    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
+    "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b";
 
 std::string refusal_of(std::string_view text) {
     const auto parsed = token::parse(text);
