@@ -55,7 +55,8 @@ std::optional<protocol_error> receive_direction::on_data(std::uint64_t count) no
 
 std::optional<protocol_error> receive_direction::on_claim(std::uint64_t offset) noexcept {
     if (marked()) return protocol_error::data_after_end;
-    if (in_run_) return protocol_error::claim_in_run;
+    // A run lasts for its sender until the credit that answers the release.
+    if (in_run_ || released_) return protocol_error::claim_in_run;
     if (offset != arrived_) return protocol_error::claim_wrong_offset;
     in_run_ = true;
     return {};

@@ -26,7 +26,7 @@ class writer {
     void block(bytes_view bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
     // A length byte pair and the text, cut to what fits a message.
     void text(std::string_view value) {
-        value = value.substr(0, control_bytes_limit / 2);
+        value = value.substr(0, control_text_limit);
         integer(static_cast<std::uint16_t>(value.size()));
         block(as_bytes(value));
     }
@@ -58,6 +58,7 @@ class reader {
     }
     std::string text() {
         const auto length = integer<std::uint16_t>();
+        whole_ = whole_ && length <= control_text_limit;
         return std::string{as_text(take(length))};
     }
     std::vector<std::string> texts() {

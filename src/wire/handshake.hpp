@@ -138,6 +138,8 @@ inline constexpr std::size_t control_header_bytes = 4;
 inline constexpr std::size_t control_bytes_limit = 1024;
 // After the handshake: a service can have many names.
 inline constexpr std::size_t session_bytes_limit = 8 * 1024;
+// A text in a message; a longer one is cut when written, and malformed when read.
+inline constexpr std::size_t control_text_limit = control_bytes_limit / 2;
 
 // Appends header and body.
 void encode(const control_message& what, std::vector<std::byte>& out);
