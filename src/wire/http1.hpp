@@ -2,8 +2,8 @@
 //
 // What could be understood in two ways is refused, never guessed: both Content-Length and
 // Transfer-Encoding, several Content-Lengths, a Transfer-Encoding other than one `chunked`, a bare
-// CR or LF, a folded line, control bytes, white space before a colon, malformed chunks, a missing or
-// repeated Host, an absolute target whose authority is not Host.
+// CR or LF, a folded line, control bytes, white space before a colon, malformed chunks, a missing
+// or repeated Host, an absolute target whose authority is not Host.
 //
 // A head is handed out in the form in which it travels: the start line without the version, then
 // "name: value\r\n" for each field that goes on. Framing and hop-by-hop fields (RFC 9110, section
@@ -61,10 +61,10 @@ struct request_head {
     text_range host;  // The value of Host.
     http_body body;
     bool http_1_0 = false;
-    bool keep_alive = true;          // The sender wants the connection to stay.
-    bool expects_continue = false;   // Expect: 100-continue, of HTTP/1.1 with a body.
-    bool upgrade = false;            // Upgrade with Connection: upgrade, of HTTP/1.1 without body.
-    bool accepts_trailers = false;   // TE: trailers.
+    bool keep_alive = true;         // The sender wants the connection to stay.
+    bool expects_continue = false;  // Expect: 100-continue, of HTTP/1.1 with a body.
+    bool upgrade = false;           // Upgrade with Connection: upgrade, of HTTP/1.1 without body.
+    bool accepts_trailers = false;  // TE: trailers.
     // As they came, several fields joined by ", "; only a trusted sender's mean anything.
     std::string forwarded_for;    // X-Forwarded-For
     std::string forwarded_proto;  // X-Forwarded-Proto
@@ -74,7 +74,8 @@ struct request_head {
 // GET, HEAD, OPTIONS, TRACE, PUT, DELETE (RFC 9110, section 9.2.2).
 bool is_idempotent(std::string_view method) noexcept;
 
-// The name of a Host value: lower case, without port and final dot, an IPv6 literal in its brackets.
+// The name of a Host value: lower case, without port and final dot, an IPv6 literal in its
+// brackets.
 std::string host_name(std::string_view host);
 
 // ── responses ──
@@ -122,11 +123,11 @@ class http_reader {
     // else `failed`: the message was cut short.
     event end();
 
-    // After `head`; valid until the next message begins. May be moved from.
+    // After `head`; valid until the next message begins, or forget(). May be moved from.
     request_head& request() noexcept;
     response_head& response() noexcept;
     // For responses, before the head: the request was HEAD, or asked for an upgrade. Without it a
-    // 101 fails.
+    // 101 fails. Holds, past interim answers too, until the next call.
     void expect(bool to_head, bool upgrade_asked) noexcept;
 
     // After `complete`: "name: value\r\n" for each trailer field that may go on (RFC 9110, section
@@ -134,9 +135,11 @@ class http_reader {
     const std::string& trailers() const noexcept;
     const http_fault& fault() const noexcept;
 
-    // Nothing of a message has been read since the last was complete. Memory that only a message
-    // needs has been given back.
+    // Nothing of a message has been read since the last was complete, but perhaps empty lines.
     bool idle() const noexcept;
+    // Between messages: gives back the memory that only a message needs; the last one's head and
+    // trailers are gone. So does a read() without input.
+    void forget() noexcept;
     // The framing of the body being read, after `head`; none for messages without.
     body_framing framing() const noexcept;
     // Bytes that follow raw, with no framing among them: those left of `length`, any number of
