@@ -1,0 +1,250 @@
+#include "tunnel/http_body.hpp"
+
+#include <algorithm>
+
+#include "base/check.hpp"
+
+namespace tunnel_uring {
+
+namespace {
+
+// Anybody may be waited for so long.
+constexpr duration first_patience = 10s;
+
+iovec vector_of(std::string_view text) {
+    return {.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
+}
+
+}  // namespace
+
+duration body_pace::patience() const noexcept {
+    if (rate_ == 0) return 24h * 365;
+    const std::chrono::duration<double> earned{static_cast<double>(moved_) / rate_};
+    const duration left = first_patience + std::chrono::duration_cast<duration>(earned) - waited_;
+    return std::max<duration>(left, 1ms);
+}
+
+// ── connection → exchange ──
+
+task<body_end> body_sender::run() {
+    if (reader_.framing() == body_framing::none) {
+        bytes_view nothing;
+        reader_.read(nothing, pieces_);
+        co_return body_end::complete;
+    }
+    for (;;) {
+        const std::size_t room = co_await to_.room(end_, !input_.empty());
+        if (!to_.in_run()) memory_.reset();
+        std::optional<body_end> end;
+        if (room == 0) co_return body_end::unwanted;
+        if (!input_.empty()) end = co_await read(room);
+        else if (to_.in_run()) end = co_await receive_run_piece();
+        else end = co_await receive(room);
+        if (end) co_return *end;
+    }
+}
+
+task<std::optional<body_end>> body_sender::receive(std::size_t room) {
+    deadline limit{pace_.io(), pace_.patience(), to_.unwanted_token()};
+    const time_point began = pace_.io().now();
+    const result<bool> got = co_await input_.receive(room, limit.token());
+    pace_.waited_since(began);
+    if (to_.over()) co_return body_end::unwanted;
+    if (got) {
+        if (!*got) co_return end_of_connection();
+        co_return std::nullopt;
+    }
+    if (!got.error().cancelled()) co_return body_end::broken;
+    co_return limit.expired_first() ? body_end::too_slow : body_end::unwanted;
+}
+
+// Into memory of its own: a run is worth its lane with large pieces only.
+task<std::optional<body_end>> body_sender::receive_run_piece() {
+    if (!memory_) memory_ = std::make_unique_for_overwrite<std::byte[]>(run_piece_bytes);
+    const std::uint64_t raw = reader_.raw_left();
+    const bytes_span memory{memory_.get(), raw == 0 ? run_piece_bytes
+                                                    : std::min<std::uint64_t>(raw, run_piece_bytes)};
+    deadline limit{pace_.io(), pace_.patience(), to_.unwanted_token()};
+    const time_point began = pace_.io().now();
+    const result<std::size_t> got = co_await end_.source().receive(memory, limit.token());
+    pace_.waited_since(began);
+    if (to_.over()) co_return body_end::unwanted;
+    if (!got) {
+        if (!got.error().cancelled()) co_return body_end::broken;
+        co_return limit.expired_first() ? body_end::too_slow : body_end::unwanted;
+    }
+    if (*got == 0)
+        co_return end_.source().was_broken() ? body_end::broken : end_of_connection();
+    bytes_view bytes = memory.first(*got);
+    pieces_.clear();
+    http_reader::event event = http_reader::event::more;
+    if (raw > 0) {
+        pieces_.push_back(bytes);
+        event = reader_.skip(*got);
+    } else {
+        event = reader_.read(bytes, pieces_);
+        input_.put(bytes);
+    }
+    co_await put();
+    co_return after(event);
+}
+
+task<std::optional<body_end>> body_sender::read(std::size_t room) {
+    bytes_view bytes = input_.unread();
+    bytes = bytes.first(std::min(bytes.size(), room));
+    const std::size_t offered = bytes.size();
+    pieces_.clear();
+    const http_reader::event event = reader_.read(bytes, pieces_);
+    co_await put();
+    input_.consume(offered - bytes.size());
+    co_return after(event);
+}
+
+task<> body_sender::put() {
+    for (const bytes_view piece : pieces_) pace_.moved(piece.size());
+    if (pieces_.empty()) co_return;
+    if (to_.in_run()) {
+        vectors_.clear();
+        for (const bytes_view piece : pieces_)
+            vectors_.push_back(vector_of(as_text(piece)));
+        co_await to_.send_run(vectors_);
+        co_return;
+    }
+    for (const bytes_view piece : pieces_) {
+        buffer keep = input_.share();
+        if (keep.empty()) to_.send_text(frame_type::data, std::string{as_text(piece)});
+        else to_.send(piece, std::move(keep));
+    }
+}
+
+std::optional<body_end> body_sender::after(http_reader::event event) {
+    if (to_.over()) return body_end::unwanted;
+    if (event == http_reader::event::failed) return body_end::failed;
+    if (event != http_reader::event::complete) return {};
+    if (!reader_.trailers().empty()) {
+        if (to_.in_run()) to_.leave_run();
+        to_.send_text(frame_type::trailers, reader_.trailers());
+    }
+    return body_end::complete;
+}
+
+body_end body_sender::end_of_connection() {
+    return reader_.end() == http_reader::event::complete ? body_end::complete : body_end::broken;
+}
+
+// ── exchange → connection ──
+
+task<body_end> body_writer::run() {
+    for (;;) {
+        std::optional<arrival> what = from_.next_arrival();
+        if (!what) {
+            // Nothing is held back: what is there goes out before the next is waited for.
+            if (!head_.empty()) {
+                const std::span<iovec> nothing;
+                const std::optional<body_end> end = co_await write(nothing, false);
+                if (end) co_return *end;
+            }
+            const result<arrival> came = co_await from_.arrived();
+            what = *came;
+        }
+        const std::optional<body_end> end = co_await take(*what);
+        if (end) co_return *end;
+    }
+}
+
+task<std::optional<body_end>> body_writer::take(arrival what) {
+    if (what == arrival::bytes) co_return co_await write_queued();
+    if (what == arrival::run) co_return co_await write_run();
+    if (what == arrival::head) co_return body_end::failed;
+    std::string trailers;
+    if (what == arrival::trailers) trailers = from_.take_head();
+    else if (!from_.received()) co_return body_end::unwanted;
+    co_return co_await write_end(std::move(trailers));
+}
+
+bool body_writer::fits(std::uint64_t bytes) const noexcept {
+    if (body_.framing == body_framing::none) return bytes == 0;
+    return body_.framing != body_framing::length || bytes <= body_.length - bytes_;
+}
+
+task<std::optional<body_end>> body_writer::write_queued() {
+    const std::size_t first = 2;  // Head and chunk header go before.
+    const std::size_t room = vectors_.size() - first - 2;
+    const std::size_t count = from_.gather({vectors_.data() + first, room});
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < count; ++i) bytes += vectors_[first + i].iov_len;
+    if (!fits(bytes)) co_return body_end::failed;
+    const bool last = from_.ends_with_held() && bytes == from_.held_bytes();
+    const std::span<iovec> body{vectors_.data() + first, count};
+    std::optional<body_end> end = co_await write(body, last);
+    if (!end) from_.took(bytes);
+    co_return end;
+}
+
+task<std::optional<body_end>> body_writer::write_run() {
+    const auto memory = std::make_unique_for_overwrite<std::byte[]>(run_piece_bytes);
+    for (;;) {
+        const bytes_span room{memory.get(), run_piece_bytes};
+        const std::size_t got = co_await from_.read_run(room);
+        if (got == 0) co_return std::nullopt;
+        if (!fits(got)) co_return body_end::failed;
+        vectors_[2] = {.iov_base = memory.get(), .iov_len = got};
+        const std::span<iovec> body{vectors_.data() + 2, 1};
+        std::optional<body_end> end = co_await write(body, false);
+        if (end) co_return end;
+        from_.took(got);
+    }
+}
+
+task<std::optional<body_end>> body_writer::write_end(std::string trailers) {
+    const bool whole = body_.framing != body_framing::length || bytes_ == body_.length;
+    if (!whole || !are_fields(trailers, false)) co_return body_end::failed;
+    if (body_.framing == body_framing::chunked && !ended_) {
+        head_ += last_chunk;
+        head_ += trailers;
+        head_ += "\r\n";
+        ended_ = true;
+    }
+    if (!head_.empty()) {
+        const std::span<iovec> nothing;
+        std::optional<body_end> end = co_await write(nothing, false);
+        if (end) co_return end;
+    }
+    if (from_.next_arrival() == arrival::end) co_return body_end::complete;
+    co_return std::nullopt;
+}
+
+// The head, where it is not written yet, the body's pieces as a chunk where it is chunked, and the
+// last chunk after the last piece. `body` lies in vectors_, from its third place on.
+task<std::optional<body_end>> body_writer::write(std::span<iovec> body, bool last) {
+    std::uint64_t bytes = 0;
+    for (const iovec& piece : body) bytes += piece.iov_len;
+    const bool chunked = body_.framing == body_framing::chunked;
+    std::string_view chunk_line;
+    std::string_view after;
+    if (chunked && bytes > 0) {
+        chunk_line = {chunk_.data(), chunk_header(chunk_.data(), bytes)};
+        after = last ? "\r\n0\r\n\r\n" : chunk_end;
+        ended_ = last;
+    }
+    vectors_[0] = vector_of(head_);
+    vectors_[1] = vector_of(chunk_line);
+    vectors_[2 + body.size()] = vector_of(after);
+    const std::size_t count = 2 + body.size() + 1;
+    if (listener_ != nullptr) listener_->wrote(body);
+    deadline limit{pace_.io(), pace_.patience(), from_.ended_token()};
+    const time_point began = pace_.io().now();
+    const std::span<iovec> all{vectors_.data(), count};
+    const result<void> sent = co_await to_.send_all(all, limit.token());
+    pace_.waited_since(began);
+    head_.clear();
+    if (!sent) {
+        if (limit.expired_first()) co_return body_end::too_slow;
+        co_return from_.over() ? body_end::unwanted : body_end::broken;
+    }
+    bytes_ += bytes;
+    pace_.moved(bytes);
+    co_return std::nullopt;
+}
+
+}  // namespace tunnel_uring

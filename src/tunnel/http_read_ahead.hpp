@@ -1,0 +1,43 @@
+// http_read_ahead: one receive on an HTTP connection while its answer is under way. What comes is
+// the next request, or the news that whoever asked is gone.
+#pragma once
+
+#include <optional>
+
+#include "coro/nursery.hpp"
+#include "tunnel/exchange.hpp"
+#include "tunnel/http_input.hpp"
+
+namespace tunnel_uring {
+
+class http_read_ahead {
+  public:
+    // Before destruction: co_await end().
+    explicit http_read_ahead(http_input& input) noexcept : input_{input} {}
+
+    // Receives from now on, when nothing is unread and no former result is waiting.
+    void begin();
+    // While set, a reset of the connection cuts it.
+    void cut_on_reset(exchange* which) noexcept { cut_on_reset_ = which; }
+    // Whether the connection broke, or its end came.
+    bool broken() const noexcept { return got_ && !*got_; }
+    bool ended() const noexcept { return got_ && *got_ && !**got_; }
+
+    // Something to read is there: true; the end: false. ECANCELED when the token was first: then it
+    // goes on receiving.
+    task<result<bool>> wait(cancel_token stop);
+    task<> end();
+
+  private:
+    task<> receive();
+
+    http_input& input_;
+    exchange* cut_on_reset_ = nullptr;
+    bool receiving_ = false;
+    std::optional<result<bool>> got_;
+    event came_;
+    cancel_source over_;
+    nursery task_;
+};
+
+}  // namespace tunnel_uring
