@@ -10,6 +10,7 @@
 #include "tunnel/http_carriage.hpp"
 #include "tunnel/session.hpp"
 #include "tunnel/shared_lane.hpp"
+#include "wire/proxy_protocol.hpp"
 
 namespace tunnel_uring {
 
@@ -67,44 +68,37 @@ task<> http_visitor::run() {
 task<bool> http_visitor::introduce() {
     const proxy_protocol_in wanted = front_.config().proxy_protocol_in;
     if (wanted == proxy_protocol_in::off) co_return true;
-    if (!trusted_) {
-        front_.watcher().connection_refused(
-            format(connection_.peer_address()),
-            "it is none of relay.trusted_proxies, and a PROXY header is wanted");
-        cut_ = true;
-        co_return false;
-    }
+    const bool any = wanted == proxy_protocol_in::automatic;
+    const proxy_versions versions{any || wanted == proxy_protocol_in::v1,
+                                  any || wanted == proxy_protocol_in::v2};
+    cut_ = true;
+    std::string_view wrong;
+    if (!trusted_) wrong = "it is none of relay.trusted_proxies, and a PROXY header is wanted";
     deadline limit{front_.io(), introduction_limit, front_.stop_token()};
-    for (;;) {
-        if (!input_.empty()) {
-            const proxy_header header = parse_proxy_header(input_.unread());
-            const bool version_fits =
-                wanted == proxy_protocol_in::automatic || header.version == 0 ||
-                header.version == (wanted == proxy_protocol_in::v1 ? 1 : 2);
-            if (header.outcome == proxy_header::kind::none && wanted == proxy_protocol_in::automatic)
-                co_return true;
-            if (header.outcome == proxy_header::kind::header && version_fits) {
-                input_.consume(header.bytes);
-                if (header.source.family != ip_family::none) address_ = header.source;
-                co_return true;
-            }
-            if (header.outcome != proxy_header::kind::more || !version_fits) {
-                front_.watcher().connection_refused(
-                    format(connection_.peer_address()),
-                    header.sentence.empty() ? "it began without a PROXY header" : header.sentence);
-                cut_ = true;
-                co_return false;
-            }
+    while (wrong.empty()) {
+        const proxy_header header = parse_proxy_header(input_.unread(), versions);
+        using verdict = proxy_header::verdict;
+        if (header.what == verdict::whole) {
+            input_.consume(header.length);
+            if (header.source.family != ip_family::none) address_ = header.source;
+            cut_ = false;
+            co_return true;
         }
-        std::array<std::byte, 536> memory{};
+        if (header.what == verdict::none && any) {
+            cut_ = false;
+            co_return true;
+        }
+        if (header.what == verdict::malformed) wrong = header.sentence;
+        if (header.what == verdict::none) wrong = "it began without a PROXY header";
+        if (!wrong.empty()) break;
+        std::array<std::byte, proxy_header_v2_limit> memory{};
         const result<std::size_t> got = co_await connection_.receive(memory, limit.token());
-        if (!got || *got == 0) {
-            cut_ = true;
-            co_return false;
-        }
+        if (!got || *got == 0) co_return false;
         const bytes_view bytes = bytes_view{memory}.first(*got);
         input_.put(bytes);
     }
+    front_.watcher().connection_refused(format(connection_.peer_address()), wrong);
+    co_return false;
 }
 
 // ── requests ──
@@ -121,9 +115,7 @@ task<bool> http_visitor::read_head() {
             if (event == http_reader::event::failed) {
                 const http_fault& fault = reader_.fault();
                 http_answer refusal{fault.status, std::string{fault.sentence}, {}, 0};
-                front_.watcher().connection_refused(format(to_socket_address(address_)),
-                                                    refusal.sentence);
-                co_await say(std::move(refusal));
+                co_await turn_away(std::move(refusal));
                 co_return false;
             }
         }
@@ -151,7 +143,7 @@ task<bool> http_visitor::receive_head_bytes() {
         cut_ = true;
     } else if (head_begun_ && limit.expired_first()) {
         http_answer late{408, "the request's head did not come in time", {}, 0};
-        co_await say(std::move(late));
+        co_await turn_away(std::move(late));
     } else if (head_begun_) {
         cut_ = true;
     }
@@ -213,15 +205,13 @@ task<> http_visitor::carry(const http_service& service, shared_lane& lane) {
     said_last_ = !stays_ && !cut_;
 }
 
+// Answers a request that no service gets.
 task<> http_visitor::say(http_answer what) {
-    // Answers to what could not be read, or has a body that nobody reads, are the last.
-    bool to_head = false;
-    stays_ = false;
-    if (what.status != 400 && what.status != 408 && reader_.fault().status == 0) {
-        const request_head& head = reader_.request();
-        to_head = head.method.in(head.text) == "HEAD";
-        stays_ = head.keep_alive && reader_.framing() == body_framing::none &&
-                 head.body.framing == body_framing::none && !front_.draining();
+    const request_head& head = reader_.request();
+    const bool to_head = head.method.in(head.text) == "HEAD";
+    // A body that nobody reads stands before the next request.
+    stays_ = head.keep_alive && head.body.framing == body_framing::none && !front_.draining();
+    if (what.status != 200) {
         request_report out;
         const std::string from = format(to_socket_address(address_));
         out.visitor = from;
@@ -231,14 +221,25 @@ task<> http_visitor::say(http_answer what) {
         out.status = what.status;
         out.sentence = what.sentence;
         out.advice = what.advice;
-        out.whole = what.status == 200;
-        if (what.status != 200) front_.watcher().request_ended(out);
+        front_.watcher().request_ended(out);
     }
-    const std::string message = compose(what, to_head, stays_);
+    std::string message = compose(what, to_head, stays_);
     if (stays_) {
         bytes_view nothing;
         reader_.read(nothing, pieces_);
     }
+    co_await write(std::move(message));
+}
+
+// Answers what cannot be read, or did not come.
+task<> http_visitor::turn_away(http_answer what) {
+    front_.watcher().connection_refused(format(to_socket_address(address_)), what.sentence);
+    stays_ = false;
+    std::string message = compose(what, false, false);
+    co_await write(std::move(message));
+}
+
+task<> http_visitor::write(std::string message) {
     said_last_ = !stays_;
     deadline limit{front_.io(), answer_limit, front_.stop_token()};
     const bytes_view bytes = as_bytes(message);

@@ -35,6 +35,8 @@ class http_visitor {
                                      shared_lane*& lane);
     task<> carry(const http_service& service, shared_lane& lane);
     task<> say(http_answer what);
+    task<> turn_away(http_answer what);
+    task<> write(std::string message);
     task<> linger();
 
     http_front& front_;
