@@ -255,6 +255,28 @@ task<result<stream>> lease::detach() {
     co_return std::move(held.connection);
 }
 
+task<result<void>> lease::renew(cancel_token stop) {
+    co_return co_await held_->pool.renew(*held_, stop);
+}
+
+task<result<void>> warm_pool::renew(pooled_socket& socket, cancel_token stop) {
+    const presence here{*this};
+    while (socket.watched) {
+        const result<void> woken = co_await socket.unwatched.wait();
+        TU_ASSERT(woken);
+    }
+    socket.connection.abort();
+    result<stream> made = co_await dial(stop);
+    if (!made) co_return made.error();
+    note_success();
+    begin_life(socket, std::move(*made), socket_origin::direct);
+    census_.created += 1;
+    census_.closed += 1;  // The former one.
+    counters_.renewed += 1;
+    check_accounts();
+    co_return result<void>{};
+}
+
 void warm_pool::end_lease(pooled_socket& socket, bool clean) noexcept {
     socket.timer::unlink();
     socket.clean = clean;
@@ -273,22 +295,27 @@ pooled_socket& warm_pool::adopt(stream connection, socket_origin origin) {
     }
     pooled_socket& socket = *spare_.back();
     spare_.pop_back();
-    socket.connection = std::move(connection);
     socket.state = socket_state::idle;
-    socket.origin = origin;
-    socket.outside = socket.leaving = socket.dead = false;
+    socket.outside = socket.leaving = socket.watched = false;
     socket.clean = true;
     socket.left_home.clear();
+    begin_life(socket, std::move(connection), origin);
+    census_.created += 1;
+    census_.idle += 1;
+    check_accounts();
+    return socket;
+}
+
+void warm_pool::begin_life(pooled_socket& socket, stream connection, socket_origin origin) {
+    socket.connection = std::move(connection);
+    socket.origin = origin;
+    socket.dead = false;
     const duration none{0};
     socket.created = io_.now();
     socket.dies_at = limits_.max_lifetime == none ? time_point::max()
                                                   : socket.created + jittered(limits_.max_lifetime);
     socket.idle_limit =
         limits_.max_idle_time == none ? duration::max() : jittered(limits_.max_idle_time);
-    census_.created += 1;
-    census_.idle += 1;
-    check_accounts();
-    return socket;
 }
 
 duration warm_pool::jittered(duration limit) {

@@ -41,6 +41,8 @@ struct pooled_socket final : timer {
     bool clean = true;     // Its lease ended with proof; without, the end is a reset.
     bool dead = false;     // Seen to die after it was promised to a waiter.
     event left_home;
+    bool watched = false;  // The slot's poll is not over.
+    event unwatched;
     time_point created;
     time_point idle_since;
     time_point leased_since;

@@ -74,6 +74,7 @@ task<> warm_pool::tend(pool_slot& s) {
 
         while (s.held != nullptr) {
             hangup_watch watch{io_, s.held->connection.get(), s};
+            s.held->watched = true;
             offer(s);
             // The first wake posted took the slot off its list in the same step.
             why = co_await s.woken.next();
@@ -81,6 +82,8 @@ task<> warm_pool::tend(pool_slot& s) {
             refill();
             // The poll owns `watch` until its last completion; nothing closes the socket before.
             co_await watch.stop();
+            s.held->watched = false;
+            s.held->unwatched.notify();
             if (why != wake::taken) close_held(s);
             else if (!policy_.reuse && s.held->state == socket_state::leased) let_go(s);
             else co_await await_return(s);

@@ -66,6 +66,7 @@ struct pool_counters {
     std::uint64_t acquired_served = 0;
     std::uint64_t acquired_direct = 0;
     std::uint64_t returned_clean = 0;
+    std::uint64_t renewed = 0;  // Leases whose socket had died, and was replaced.
     std::uint64_t waited = 0;  // Acquires that found the pool at its maximum.
     std::uint64_t wait_timeouts = 0;
     std::uint64_t refused = 0;  // The queue of waiters was full.
@@ -109,6 +110,10 @@ class [[nodiscard]] lease {
     // was idle, none for others. EBUSY: a reuse pool's max_connections are out, and the lease is as
     // before.
     task<result<stream>> detach();
+
+    // Closes the socket, which proved dead, and connects another in its place, never a warm one: a
+    // batch of sockets goes stale together. When that fails the lease has no socket; it only ends.
+    task<result<void>> renew(cancel_token stop);
 
     // With proof that the protocol ended cleanly on both sides and no byte is left over: the socket
     // serves again if the pool's policy allows, else it is closed with a FIN.
@@ -211,12 +216,14 @@ class warm_pool {
     task<result<stream>> dial(cancel_token stop);
     void give_up(const grant& unused) noexcept;
     void serve_waiters() noexcept;
+    task<result<void>> renew(pooled_socket& socket, cancel_token stop);
     lease lend(pooled_socket& socket, const std::source_location& where) noexcept;
     void end_lease(pooled_socket& socket, bool clean) noexcept;
     void left_outside() noexcept;
 
     // ── accounts ──
     pooled_socket& adopt(stream connection, socket_origin origin);
+    void begin_life(pooled_socket& socket, stream connection, socket_origin origin);
     void enter(pooled_socket& socket, socket_state next) noexcept;
     void close_socket(pooled_socket& socket) noexcept;
     std::uint64_t& gauge(socket_state state) noexcept;

@@ -8,6 +8,7 @@
 #include "base/check.hpp"
 #include "net/address.hpp"
 #include "tunnel/byte_pump.hpp"
+#include "tunnel/upstream_request.hpp"
 
 namespace tunnel_uring {
 
@@ -52,6 +53,7 @@ struct agent::live {
     event control_ended;
     std::string why_over;
     std::uint64_t id = 0;
+    std::uint32_t relay_features = 0;
     lane_secret secret{};
     nursery connections;
     event lane_gone;
@@ -94,7 +96,10 @@ task<> agent::run(cancel_token drain, cancel_token stop) {
         const on_cancel drained{drain, [&ending]() noexcept { ending.notify(); }};
         const on_cancel stopped{stop, [&ending]() noexcept { ending.notify(); }};
         for (const auto& relay : relays_) sessions_.start(supervise(*relay, drain));
-        for (const auto& service : services_) service->pool().start();
+        for (const auto& service : services_) {
+            service->pool().start();
+            if (service->config().type == service_kind::http) sessions_.start(probe(*service));
+        }
         const result<void> told = co_await ending.wait();
         static_cast<void>(told);
     }
@@ -102,6 +107,13 @@ task<> agent::run(cancel_token drain, cancel_token stop) {
     const on_cancel expired{grace.token(), [this]() noexcept { sessions_.cancel(); }};
     co_await sessions_.join();
     for (const auto& service : services_) co_await service->pool().close();
+}
+
+// A visitor's first request should not be what tells that the service is down.
+task<> agent::probe(upstream& service) {
+    const result<void> there = co_await service.probe(sessions_.token());
+    if (!there && !there.error().cancelled())
+        watcher_.upstream_down(service.config().name, there.error().message());
 }
 
 // ── sessions ──
@@ -151,6 +163,7 @@ task<std::string> agent::begin(relay_link& relay, std::unique_ptr<live>& now, ca
     now = std::make_unique<live>(*this, std::move(*dialed), relay.where.host);
     hello_message hello;
     hello.instance = instance_;
+    hello.features = feature_http;
     hello.max_exchanges = config_.max_exchanges;
     hello.name = config_.name;
     if (token_) hello.key = token_->key();
@@ -174,6 +187,8 @@ task<std::string> agent::begin(relay_link& relay, std::unique_ptr<live>& now, ca
     }
     const result<welcome_message> welcome = expect<welcome_message>(std::move(answer));
     if (!welcome) co_return welcome.error().message();
+    now->control.trust();
+    now->relay_features = challenge->features;
     now->id = welcome->session;
     now->secret = welcome->secret;
     co_return std::string{};
@@ -230,6 +245,9 @@ task<> agent::read_control(relay_link& relay, live& now) {
             where.port = open->port;
             const std::string url = "tcp://" + where.text();
             watcher_.service_open(services_[open->service]->config().name, {&url, 1});
+        } else if (const auto* const named = std::get_if<names_registered_message>(&*got)) {
+            if (named->service >= services_.size()) continue;
+            watcher_.service_open(services_[named->service]->config().name, named->urls);
         } else if (const auto* const no = std::get_if<register_refused_message>(&*got)) {
             if (no->service >= services_.size()) continue;
             // A former port that another has now is not worth insisting on.
@@ -256,6 +274,8 @@ task<> agent::read_control(relay_link& relay, live& now) {
 }
 
 void agent::register_service(relay_link& relay, live& now, std::uint32_t number) {
+    if (services_[number]->config().type == service_kind::http)
+        return register_names(now, number);
     register_message wanted;
     wanted.service = number;
     wanted.name = services_[number]->config().name;
@@ -264,7 +284,36 @@ void agent::register_service(relay_link& relay, live& now, std::uint32_t number)
     now.control.send(wanted);
 }
 
-// What is in the way (a port that another holds) may pass.
+void agent::register_names(live& now, std::uint32_t number) {
+    const service_config& service = services_[number]->config();
+    if ((now.relay_features & feature_http) == 0)
+        return watcher_.service_refused(service.name, static_cast<std::uint16_t>(refusal::no_http),
+                                        "this relay does not know http: update it");
+    register_names_message wanted;
+    wanted.service = number;
+    wanted.forwarded = service.http.forwarded;
+    wanted.name = service.name;
+    wanted.names = service.hostnames;
+    if (!service.subdomain.empty()) wanted.names.push_back("." + service.subdomain);
+    if (wanted.names.empty()) wanted.names.push_back("." + stable_name(service));
+    now.control.send(wanted);
+}
+
+// The same one every time for this token (without one, this agent's name) and this upstream, and
+// nobody guesses it.
+std::string agent::stable_name(const service_config& service) const {
+    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz234567";  // RFC 4648, section 6
+    constexpr std::size_t letters_count = 12;
+    std::string from = token_ ? format_public_key(token_->key()) : config_.name;
+    from += "\n" + service.upstream;
+    const digest sum = sha256(as_bytes(from));
+    std::string name;
+    for (std::size_t i = 0; i < letters_count; ++i)
+        name += letters[std::to_integer<unsigned>(sum[i]) % letters.size()];
+    return name;
+}
+
+// What is in the way (a port or a name that another holds) may pass.
 task<> agent::register_again(relay_link& relay, live& now, std::uint32_t number) {
     std::uniform_int_distribution<int> jitter{1000, 5000};
     const result<void> slept =
@@ -383,29 +432,39 @@ void agent::opened(shared_lane& lane, std::uint32_t id, const open_frame& what) 
 
 task<> agent::serve(shared_lane& lane, std::uint32_t id, open_frame what) {
     exchange both{lane, id, what.kind, what.credit, first_window};
-    if (what.service >= services_.size()) {
+    const bool is_http = what.kind == exchange_kind::http;
+    if (what.service >= services_.size() ||
+        is_http != (services_[what.service]->config().type == service_kind::http)) {
         both.cut(reset_reason::no_such_service);
-        co_await both.settle();
-        co_return;
-    }
-    if (exchanges_ >= config_.max_exchanges) {
+    } else if (exchanges_ >= config_.max_exchanges) {
         both.cut(reset_reason::no_room);
-        co_await both.settle();
+    } else {
+        exchanges_ += 1;
+        upstream& service = *services_[what.service];
+        if (is_http) co_await serve_http(both, service, what);
+        else co_await serve_tcp(both, service, what);
+        exchanges_ -= 1;
         co_return;
     }
-    exchanges_ += 1;
-    upstream& service = *services_[what.service];
-    upstream::outcome local = co_await service.acquire(what, both.ended_token());
-    exchange_end how;
-    if (local.refused) {
-        how.reason = local.refused;
-        how.sentence = local.sentence;
-        both.cut(*local.refused);
-        co_await both.settle();
-    } else {
-        how = co_await carry_stream(both, std::move(local.socket));
+    const exchange_end how = co_await both.settle();
+    static_cast<void>(how);
+}
+
+task<> agent::serve_http(exchange& both, upstream& service, open_frame what) {
+    {
+        upstream_request request{both, service, what, watcher_};
+        co_await request.run();
     }
-    exchanges_ -= 1;
+    const exchange_end how = co_await both.settle();
+    static_cast<void>(how);
+}
+
+task<> agent::serve_tcp(exchange& both, upstream& service, open_frame what) {
+    upstream::outcome local = co_await service.acquire(what, both.ended_token());
+    if (local.refused) both.cut(*local.refused);
+    else co_await carry_stream(both, std::move(local.socket));
+    exchange_end how = co_await both.settle();
+    how.sentence = local.sentence;
     watcher_.exchange_ended(service.config().name, format(to_socket_address(what.visitor)), how);
 }
 

@@ -46,6 +46,8 @@ class agent final : private exchange_host {
     task<> hold(relay_link& relay, std::unique_ptr<live> now, cancel_token drain);
     task<> read_control(relay_link& relay, live& now);
     void register_service(relay_link& relay, live& now, std::uint32_t number);
+    void register_names(live& now, std::uint32_t number);
+    std::string stable_name(const service_config& service) const;
     task<> register_again(relay_link& relay, live& now, std::uint32_t number);
     task<> run_shared_lane(live& now, stream connection, std::uint32_t number);
     task<> keep_shared_lane(relay_link& relay, live& now);
@@ -54,6 +56,9 @@ class agent final : private exchange_host {
     task<result<stream>> dial_lane(relay_link& relay, live& now, lane_hello hello);
     void opened(shared_lane& lane, std::uint32_t id, const open_frame& what) override;
     task<> serve(shared_lane& lane, std::uint32_t id, open_frame what);
+    task<> serve_http(exchange& both, upstream& service, open_frame what);
+    task<> serve_tcp(exchange& both, upstream& service, open_frame what);
+    task<> probe(upstream& service);
 
     io_context& io_;
     const agent_config& config_;

@@ -2,7 +2,7 @@
 
 namespace tunnel_uring {
 
-task<exchange_end> carry_stream(exchange& both, stream local) {
+task<> carry_stream(exchange& both, stream local) {
     // Whatever ends this process or this exchange early, the peer of `local` sees a reset.
     local.set_linger_reset(true);
     {
@@ -15,7 +15,6 @@ task<exchange_end> carry_stream(exchange& both, stream local) {
     } else {
         local.abort();
     }
-    co_return co_await both.settle();
 }
 
 task<> byte_pump::run() {

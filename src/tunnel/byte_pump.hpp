@@ -45,8 +45,8 @@ class byte_pump final : private local_end {
     std::array<iovec, full_window / block_pool::block_bytes + 1> vectors_;
 };
 
-// The whole life of a tcp exchange between `both` and `local`, which is closed then: with a FIN when
-// both directions ended clean, else with a RST, so that a cut stream never looks whole.
-task<exchange_end> carry_stream(exchange& both, stream local);
+// Moves bytes between `both` and `local` until both directions are over, and closes `local`: with a
+// FIN when both ended clean, else with a RST, so that a cut stream never looks whole.
+task<> carry_stream(exchange& both, stream local);
 
 }  // namespace tunnel_uring

@@ -144,7 +144,8 @@ task<body_end> body_writer::run() {
                 const std::optional<body_end> end = co_await write(nothing, false);
                 if (end) co_return *end;
             }
-            const result<arrival> came = co_await from_.arrived();
+            const result<arrival> came = co_await from_.arrived(stop_);
+            if (!came) co_return body_end::unwanted;
             what = *came;
         }
         const std::optional<body_end> end = co_await take(*what);
@@ -232,7 +233,7 @@ task<std::optional<body_end>> body_writer::write(std::span<iovec> body, bool las
     vectors_[2 + body.size()] = vector_of(after);
     const std::size_t count = 2 + body.size() + 1;
     if (listener_ != nullptr) listener_->wrote(body);
-    deadline limit{pace_.io(), pace_.patience(), from_.ended_token()};
+    deadline limit{pace_.io(), pace_.patience(), stop_};
     const time_point began = pace_.io().now();
     const std::span<iovec> all{vectors_.data(), count};
     const result<void> sent = co_await to_.send_all(all, limit.token());
@@ -240,7 +241,7 @@ task<std::optional<body_end>> body_writer::write(std::span<iovec> body, bool las
     head_.clear();
     if (!sent) {
         if (limit.expired_first()) co_return body_end::too_slow;
-        co_return from_.over() ? body_end::unwanted : body_end::broken;
+        co_return stop_.requested() ? body_end::unwanted : body_end::broken;
     }
     bytes_ += bytes;
     pace_.moved(bytes);

@@ -87,18 +87,22 @@ class body_listener {
 // is there; what is there together leaves in one send. All outlive it.
 class body_writer {
   public:
-    // `head` is whole, with the fields of `body`'s framing. A body of framing none ends at once.
+    // `head` is whole, with the fields of `body`'s framing; the first `written` bytes of the body may
+    // follow in it. `stop` is requested at the latest when the exchange is over.
     body_writer(exchange& from, stream& to, std::string head, const http_body& body,
-                body_pace& pace, body_listener* listener = nullptr) noexcept
+                std::uint64_t written, body_pace& pace, cancel_token stop,
+                body_listener* listener = nullptr) noexcept
         : from_{from},
           to_{to},
           head_{std::move(head)},
           body_{body},
           pace_{pace},
-          listener_{listener} {}
+          stop_{stop},
+          listener_{listener},
+          bytes_{written} {}
 
     // Until the message is written. `broken`: the connection takes no more; `unwanted`: the exchange
-    // is over; `failed`: the peer sent another body than it announced.
+    // is over, or `stop`; `failed`: the peer sent another body than it announced.
     task<body_end> run();
     std::uint64_t body_bytes() const noexcept { return bytes_; }
 
@@ -116,8 +120,9 @@ class body_writer {
     std::string head_;
     http_body body_;
     body_pace& pace_;
+    cancel_token stop_;
     body_listener* listener_;
-    std::uint64_t bytes_ = 0;
+    std::uint64_t bytes_;
     bool ended_ = false;  // The last chunk is written.
     // What stands around a body's pieces: head, chunk header and the end of the chunk.
     std::array<iovec, full_window / block_pool::block_bytes + 5> vectors_;

@@ -229,7 +229,8 @@ task<> http_carriage::write_answer(exchange& both, const response_info& info,
     std::string head = answer_head(info, text, body);
     answered_ = true;
     status_ = info.status;
-    body_writer writer{both, visitor_.connection, std::move(head), body, answer_pace_};
+    body_writer writer{both, visitor_.connection, std::move(head), body, 0, answer_pace_,
+                       both.ended_token()};
     const body_end how = co_await writer.run();
     answer_bytes_ = writer.body_bytes();
     if (how == body_end::complete) co_return;

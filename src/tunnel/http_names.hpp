@@ -6,27 +6,20 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 #include "base/clock.hpp"
-#include "coro/cancel.hpp"
-#include "coro/event.hpp"
 
 namespace tunnel_uring {
 
 class session;
 
-// An http service of an agent that is here. Lives in the task that holds its names.
+// An http service of an agent that is here.
 struct http_service {
     session& lanes;
-    std::uint64_t session_id;
-    std::uint32_t number;
-    std::uint32_t max_exchanges;
-    bool forwarded;    // Gets X-Forwarded-*.
-    std::string name;  // For the log.
-    std::vector<std::string> names;
-    cancel_source closing;
-    event closed;
+    std::uint32_t number = 0;
+    std::uint32_t max_exchanges = 0;  // Of its agent.
+    bool forwarded = true;            // Gets X-Forwarded-*.
+    std::string name;                 // For the log.
 };
 
 class http_names {

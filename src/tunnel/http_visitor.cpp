@@ -172,7 +172,7 @@ std::optional<http_answer> http_visitor::route(std::string_view name, http_servi
     service = front_.names().find(name);
     if (service != nullptr) {
         lane = service->lanes.least_busy();
-        if (lane == nullptr || service->closing.requested())
+        if (lane == nullptr)
             return http_answer{503, fmt::format("the agent of {} is away", printable(name)),
                                "Try again.", 1};
         if (service->lanes.exchanges() >= service->max_exchanges)

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "base/check.hpp"
+#include "base/log.hpp"
 #include "net/address.hpp"
 #include "tunnel/byte_pump.hpp"
 
@@ -65,25 +67,36 @@ struct relay::agent_link {
     nursery port_tasks;
 };
 
-struct relay::public_port {
+struct relay::place {
+    explicit place(agent_link& holder) noexcept
+        : link{holder}, closing{holder.control_over.token()} {}
     agent_link& link;
+    cancel_source closing;
+    event closed;
+};
+
+struct relay::public_port : place {
     listener source;
     std::uint32_t service;
     std::string name;
-    cancel_source closing;
-    event closed;
 
     public_port(agent_link& holder, listener bound, const register_message& what)
-        : link{holder},
-          source{std::move(bound)},
-          service{what.service},
-          name{what.name},
-          closing{holder.control_over.token()} {}
+        : place{holder}, source{std::move(bound)}, service{what.service}, name{what.name} {}
     std::uint16_t number() const noexcept { return port_of(source.address()); }
 };
 
+struct relay::public_names : place, http_service {
+    public_names(agent_link& holder, const register_names_message& what)
+        : place{holder},
+          http_service{holder.lanes, what.service, holder.max_exchanges, what.forwarded,
+                       what.name} {}
+};
+
 relay::relay(io_context& io, const relay_config& config, relay_observer& watcher)
-    : io_{io}, config_{config}, watcher_{watcher}, path_{io, limits_of(config.io_uring)} {}
+    : io_{io}, config_{config}, watcher_{watcher}, path_{io, limits_of(config.io_uring)} {
+    if (!config.http.listen.empty())
+        http_.emplace(io, config.http, path_, watcher, exchanges_, config.max_exchanges);
+}
 
 relay::~relay() { TU_ASSERT(by_id_.empty() && ports_.empty()); }
 
@@ -101,16 +114,22 @@ task<result<void>> relay::listen() {
     if (!bound) co_return bound.error();
     control_at_ = bound->address();
     control_.emplace(std::move(*bound));
-    co_return result<void>{};
+    if (!http_) co_return result<void>{};
+    co_return co_await http_->listen();
+}
+
+std::optional<socket_address> relay::http_address() const noexcept {
+    if (!http_) return {};
+    return http_->address();
 }
 
 task<> relay::run(cancel_token drain, cancel_token stop) {
     cancel_source accepting{drain};
     const on_cancel stopping{stop, [&accepting]() noexcept { accepting.request(); }};
     cancel_source ending{stop};
-    nursery front;
-    front.start(accept_agents(accepting.token()));
-    co_await front.join();
+    nursery visitors;
+    if (http_) visitors.start(http_->run(accepting.token(), ending.token()));
+    co_await accept_agents(accepting.token());
     control_.reset();
     draining_ = true;
     for (const auto& [id, link] : by_id_) {
@@ -118,6 +137,7 @@ task<> relay::run(cancel_token drain, cancel_token stop) {
         link->control_over.request();
     }
     deadline grace{io_, config_.grace, stop};
+    const on_cancel passed{grace.token(), [&ending]() noexcept { ending.request(); }};
     while (!by_id_.empty() && !grace.token().requested()) {
         const result<void> woken = co_await idle_.wait(grace.token());
         static_cast<void>(woken);
@@ -125,6 +145,7 @@ task<> relay::run(cancel_token drain, cancel_token stop) {
     for (const auto& [id, link] : by_id_) link->lanes.kill("the relay is shutting down");
     connections_.cancel();
     co_await connections_.join();
+    co_await visitors.join();
 }
 
 // ── strangers ──
@@ -218,6 +239,7 @@ task<> relay::greet_control(stream connection, std::string from, cancel_token li
 // wrong.
 task<std::string> relay::authenticate(agent_link& link, hello_message hello, cancel_token limit) {
     challenge_message challenge;
+    challenge.features = feature_http;
     fill_random(challenge.nonce);
     link.control.send(challenge);
     // What fails to leave is missed by the receive below.
@@ -257,6 +279,7 @@ task<std::string> relay::authenticate(agent_link& link, hello_message hello, can
     link.secret = welcome.secret;
     welcome.session = link.id;
     by_id_.emplace(link.id, &link);
+    link.control.trust();
     link.control.send(welcome);
     co_return std::string{};
 }
@@ -307,6 +330,8 @@ task<> relay::read_control(agent_link& link) {
         link.lanes.heard();
         if (auto* const asked = std::get_if<register_message>(&*got)) {
             link.registering.start(register_service(link, std::move(*asked)));
+        } else if (auto* const named = std::get_if<register_names_message>(&*got)) {
+            link.registering.start(register_names(link, std::move(*named)));
         } else if (std::holds_alternative<drain_message>(*got)) {
             link.why_over = "it left";
             break;
@@ -335,7 +360,8 @@ task<> relay::ask_for_bulk_lanes(agent_link& link) {
 // ── services ──
 
 task<> relay::register_service(agent_link& link, register_message asked) {
-    const bool is_free = co_await free_port(link, asked.port);
+    place_key where{asked.port};
+    const bool is_free = co_await free_place(link, std::move(where));
     if (link.control_over.requested()) co_return;
     if (!is_free) {
         register_refused_message refused;
@@ -349,26 +375,106 @@ task<> relay::register_service(agent_link& link, register_message asked) {
     if (refused) link.control.send(*refused);
 }
 
+relay::place* relay::find_place(const place_key& where) const {
+    if (const std::uint16_t* const port = std::get_if<std::uint16_t>(&where)) {
+        const auto found = ports_.find(*port);
+        return found == ports_.end() ? nullptr : found->second;
+    }
+    return static_cast<public_names*>(http_->names().holder(std::get<std::string>(where)));
+}
+
 // Taken over only from this same agent, or from a holder that does not answer any more.
-task<bool> relay::free_port(agent_link& link, std::uint16_t port) {
-    auto found = ports_.find(port);
-    if (found == ports_.end()) co_return true;
-    agent_link* const holder = &found->second->link;
+task<bool> relay::free_place(agent_link& link, place_key where) {
+    place* found = find_place(where);
+    if (found == nullptr) co_return true;
+    agent_link* const holder = &found->link;
     if (holder->instance != link.instance || link.instance == instance_id{}) {
         const std::uint64_t id = holder->id;
         const bool alive = co_await holder->lanes.answers(probe_limit);
         if (alive) co_return false;
         // It may have gone by itself meanwhile.
-        if (by_id_.contains(id)) holder->lanes.kill("another agent took its port over");
+        if (by_id_.contains(id)) holder->lanes.kill("another agent took its place over");
     }
-    found = ports_.find(port);
-    while (found != ports_.end() && !link.control_over.requested()) {
-        found->second->closing.request();
-        const result<void> closed = co_await found->second->closed.wait();
+    found = find_place(where);
+    while (found != nullptr && !link.control_over.requested()) {
+        found->closing.request();
+        const result<void> closed = co_await found->closed.wait();
         static_cast<void>(closed);
-        found = ports_.find(port);
+        found = find_place(where);
     }
     co_return true;
+}
+
+result<std::string> relay::service_name(const agent_link& link, std::string_view asked) const {
+    std::string name{asked};
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (name.starts_with('.')) name = http_->below_domain(std::string_view{name}.substr(1));
+    if (!is_service_name(name))
+        return error{EINVAL, fmt::format("{} is no name that a service can have", printable(asked))};
+    const token_grant* const grant = link.grant;
+    if (grant == nullptr) return name;
+    const auto below = http_->subdomain_of(name);
+    const auto covers = [&](const std::string& pattern) {
+        return below ? covers_label(pattern, *below) : covers_name(pattern, name);
+    };
+    const std::vector<std::string>& patterns = below ? grant->subdomains : grant->hostnames;
+    if (below && patterns.empty()) return name;
+    if (std::any_of(patterns.begin(), patterns.end(), covers)) return name;
+    return error{EACCES, fmt::format("{} is not among the names that this token may use{}", name,
+                                     patterns.empty()
+                                         ? std::string{}
+                                         : fmt::format(" ({})", fmt::join(patterns, ", ")))};
+}
+
+task<> relay::register_names(agent_link& link, register_names_message asked) {
+    register_refused_message refused;
+    refused.service = asked.service;
+    if (!http_) {
+        refused.code = refusal::no_http;
+        refused.sentence = "this relay has no http visitors: start it with --http <addr>";
+        link.control.send(refused);
+        co_return;
+    }
+    std::vector<std::string> names;
+    for (const std::string& one : asked.names) {
+        result<std::string> name = service_name(link, one);
+        if (!name) {
+            refused.code = refusal::name_not_allowed;
+            refused.sentence = name.error().message();
+            link.control.send(refused);
+            co_return;
+        }
+        place_key where{*name};
+        const bool is_free = co_await free_place(link, std::move(where));
+        if (link.control_over.requested()) co_return;
+        if (!is_free) {
+            refused.code = refusal::name_taken;
+            refused.sentence = fmt::format("the name {} is taken by another agent", *name);
+            link.control.send(refused);
+            co_return;
+        }
+        names.push_back(std::move(*name));
+    }
+    link.port_tasks.start(hold_names(link, std::move(asked), std::move(names)));
+}
+
+task<> relay::hold_names(agent_link& link, register_names_message asked,
+                         std::vector<std::string> names) {
+    public_names held{link, asked};
+    names_registered_message registered;
+    registered.service = asked.service;
+    for (const std::string& name : names) {
+        http_->names().add(name, held);
+        registered.urls.push_back(http_->url(name));
+        watcher_.port_opened(link.name, held.name, registered.urls.back());
+    }
+    link.control.send(registered);
+    co_await cancelled(held.closing.token());
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        http_->names().remove(names[i], held, io_.now());
+        watcher_.port_closed(link.name, held.name, registered.urls[i]);
+    }
+    held.closed.notify_all();
 }
 
 bool relay::allowed(const agent_link& link, std::uint16_t port) const noexcept {
@@ -466,7 +572,8 @@ task<> relay::serve_visitor(shared_lane& lane, stream visitor, register_message 
         open.visitor = to_ip_endpoint(from);
         open.reached = to_ip_endpoint(visitor.local_address());
         both.open(open);
-        how = co_await carry_stream(both, std::move(visitor));
+        co_await carry_stream(both, std::move(visitor));
+        how = co_await both.settle();
     }
     exchanges_ -= 1;
     watcher_.exchange_ended(service.name, format(from), how);

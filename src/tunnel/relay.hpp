@@ -7,11 +7,14 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <variant>
+#include <vector>
 
 #include "coro/nursery.hpp"
 #include "net/listener.hpp"
 #include "tunnel/byte_path.hpp"
 #include "tunnel/control_channel.hpp"
+#include "tunnel/http_front.hpp"
 #include "tunnel/observer.hpp"
 #include "tunnel/session.hpp"
 #include "wire/handshake.hpp"
@@ -24,10 +27,12 @@ class relay {
     relay(io_context& io, const relay_config& config, relay_observer& watcher);
     ~relay();
 
-    // Binds the control address. The error is a sentence.
+    // Binds the control address, and that of http visitors. The error is a sentence.
     task<result<void>> listen();
     // After listen(): with the port that was chosen for 0.
     const socket_address& control_address() const noexcept { return control_at_; }
+    // Where http visitors come in; nothing without `http.listen`.
+    std::optional<socket_address> http_address() const noexcept;
     // Serves. From `drain` on it takes nothing new, and returns when every exchange is over or the
     // grace has passed; from `stop` on it returns at once, its exchanges visibly reset.
     task<> run(cancel_token drain, cancel_token stop);
@@ -36,8 +41,11 @@ class relay {
     std::size_t agents() const noexcept { return by_id_.size(); }
 
   private:
-    struct agent_link;   // One agent's session.
-    struct public_port;  // One service's port.
+    struct agent_link;    // One agent's session.
+    struct place;         // What a service has: a port, or names.
+    struct public_port;   // One service's port.
+    struct public_names;  // One service's names.
+    using place_key = std::variant<std::uint16_t, std::string>;
 
     task<> accept_agents(cancel_token stop);
     task<> greet(stream connection, cancel_token stop);
@@ -49,13 +57,19 @@ class relay {
     task<> read_control(agent_link& link);
     task<> ask_for_bulk_lanes(agent_link& link);
     task<> register_service(agent_link& link, register_message asked);
-    task<bool> free_port(agent_link& link, std::uint16_t port);
+    place* find_place(const place_key& where) const;
+    task<bool> free_place(agent_link& link, place_key where);
     task<std::optional<register_refused_message>> open_port(agent_link& link,
                                                             register_message asked);
+    task<> register_names(agent_link& link, register_names_message asked);
+    task<> hold_names(agent_link& link, register_names_message asked,
+                      std::vector<std::string> names);
     task<> accept_visitors(agent_link& link, listener bound, register_message asked);
     task<> serve_visitor(shared_lane& lane, stream visitor, register_message service);
 
     bool allowed(const agent_link& link, std::uint16_t port) const noexcept;
+    // The whole name, where the agent may have it; else why not.
+    result<std::string> service_name(const agent_link& link, std::string_view asked) const;
     const token_grant* find_grant(const public_key& key) const;
     socket_address visitor_address(std::uint16_t port) const;
 
@@ -68,6 +82,7 @@ class relay {
     nursery connections_;
     std::unordered_map<std::uint64_t, agent_link*> by_id_;
     std::map<std::uint16_t, public_port*> ports_;
+    std::optional<http_front> http_;
     std::size_t greeting_ = 0;
     std::size_t exchanges_ = 0;
     bool draining_ = false;

@@ -15,9 +15,12 @@ host_port upstream_address(const service_config& config) {
     return where;
 }
 
-// A byte stream that was used proves nothing: it never serves again.
+// A byte stream that was used proves nothing: it never serves again. Neither does one that was told
+// by a PROXY header whose it is.
 pool_policy policy_of(const service_config& config) {
     pool_policy policy;
+    policy.reuse =
+        config.type == service_kind::http && config.proxy_protocol == proxy_protocol::off;
     policy.server_speaks_first = config.speaks_first == first_speaker::server;
     policy.max_connections = config.max_connections;
     return policy;
@@ -53,31 +56,69 @@ task<result<stream>> upstream::connect(cancel_token stop) {
 task<upstream::outcome> upstream::acquire(open_frame visitor, cancel_token stop) {
     outcome out;
     result<lease> acquired = co_await pool_.acquire(stop);
-    int failure = 0;
+    result<void> ready;
     if (!acquired) {
-        failure = acquired.error().code();
-        out.sentence = acquired.error().message();
+        ready = acquired.error();
     } else {
         out.held = std::move(*acquired);
-        const result<void> introduced = co_await introduce(out, visitor, stop);
-        if (!introduced) {
-            failure = introduced.error().code();
-            out.sentence = introduced.error().message();
+        result<stream> detached = co_await out.held.detach();
+        if (!detached) {
+            ready = detached.error();
+        } else {
+            out.socket = std::move(*detached);
+            ready = co_await introduce(out.socket, visitor, stop);
         }
     }
-    if (failure != 0) out.refused = reason_of(failure);
+    if (!ready) {
+        out.refused = reason_of(ready.error().code());
+        out.sentence = ready.error().message();
+    }
     co_return std::move(out);
 }
 
-task<result<void>> upstream::introduce(outcome& out, const open_frame& visitor, cancel_token stop) {
-    result<stream> detached = co_await out.held.detach();
-    if (!detached) co_return detached.error();
-    out.socket = std::move(*detached);
+task<upstream::loan> upstream::borrow(open_frame visitor, cancel_token stop) {
+    loan out;
+    result<lease> acquired = co_await pool_.acquire(stop);
+    result<void> ready;
+    if (!acquired) {
+        ready = acquired.error();
+    } else {
+        out.held = std::move(*acquired);
+        ready = co_await introduce(out.held.socket(), visitor, stop);
+    }
+    if (!ready) {
+        out.refused = reason_of(ready.error().code());
+        out.sentence = ready.error().message();
+    }
+    co_return std::move(out);
+}
+
+task<> upstream::renew(loan& dead, open_frame visitor, cancel_token stop) {
+    result<void> ready = co_await dead.held.renew(stop);
+    if (ready) ready = co_await introduce(dead.held.socket(), visitor, stop);
+    if (ready) co_return;
+    dead.refused = reason_of(ready.error().code());
+    dead.sentence = ready.error().message();
+}
+
+std::string upstream::authority() const {
+    if (where_.is_unix()) return "localhost";
+    return where_.port == 80 ? where_.host : where_.text();
+}
+
+task<result<void>> upstream::probe(cancel_token stop) {
+    const result<stream> made = co_await connect(stop);
+    if (!made) co_return made.error();
+    co_return result<void>{};
+}
+
+task<result<void>> upstream::introduce(stream& socket, const open_frame& visitor,
+                                       cancel_token stop) {
     if (config_.proxy_protocol == proxy_protocol::off) co_return result<void>{};
     const std::vector<std::byte> header = config_.proxy_protocol == proxy_protocol::v1
                                               ? proxy_header_v1(visitor.visitor, visitor.reached)
                                               : proxy_header_v2(visitor.visitor, visitor.reached);
-    const result<void> sent = co_await out.socket.send_all(header, stop);
+    const result<void> sent = co_await socket.send_all(header, stop);
     co_return sent;
 }
 

@@ -30,9 +30,27 @@ class upstream final : private dial_source {
     };
     task<outcome> acquire(open_frame visitor, cancel_token stop);
 
+    // For one http message and its answer: the lease keeps its socket, which may serve again.
+    struct loan {
+        lease held;
+        std::optional<reset_reason> refused;
+        std::string sentence;
+    };
+    task<loan> borrow(open_frame visitor, cancel_token stop);
+    // The same loan with a new socket, after its own proved to be dead.
+    task<> renew(loan& dead, open_frame visitor, cancel_token stop);
+    // Whether a borrowed socket may serve more than one visitor.
+    bool shares_sockets() const noexcept {
+        return config_.proxy_protocol == proxy_protocol::off;
+    }
+    // As the upstream itself would write it in a Host field.
+    std::string authority() const;
+    // Whether it can be connected to at all; the error is a sentence.
+    task<result<void>> probe(cancel_token stop);
+
   private:
     task<result<stream>> connect(cancel_token stop) override;
-    task<result<void>> introduce(outcome& out, const open_frame& visitor, cancel_token stop);
+    task<result<void>> introduce(stream& socket, const open_frame& visitor, cancel_token stop);
 
     io_context& io_;
     name_source& names_;
