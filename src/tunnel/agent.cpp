@@ -227,7 +227,8 @@ task<> agent::read_control(relay_link& relay, live& now) {
             host_port where;
             where.host = open->host.empty() ? now.relay_host : open->host;
             where.port = open->port;
-            watcher_.service_open(services_[open->service]->config().name, where.text());
+            const std::array urls{"tcp://" + where.text()};
+            watcher_.service_open(services_[open->service]->config().name, urls);
         } else if (const auto* const no = std::get_if<register_refused_message>(&*got)) {
             if (no->service >= services_.size()) continue;
             // A former port that another has now is not worth insisting on.

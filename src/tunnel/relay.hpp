@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -28,6 +29,8 @@ class relay {
     task<result<void>> listen();
     // After listen(): with the port that was chosen for 0.
     const socket_address& control_address() const noexcept { return control_at_; }
+    // Where visitors come in by HTTP; nothing when they do not.
+    std::optional<socket_address> http_address() const noexcept { return std::nullopt; }
     // Serves. From `drain` on it takes nothing new, and returns when every exchange is over or the
     // grace has passed; from `stop` on it returns at once, its exchanges visibly reset.
     task<> run(cancel_token drain, cancel_token stop);
