@@ -26,9 +26,8 @@ raw_value list(std::vector<raw_value> items) {
 struct everything {
     settings all;
     service_config service;
-    service_kind of_kind{};
     token_grant grant;
-    key_scope scope{all, &all.pool, &service, &of_kind, &grant};
+    key_scope scope{all, &all.pool, &service, &grant};
 };
 
 const config_key& key(std::string_view table, std::string_view name) {
@@ -126,7 +125,10 @@ TEST(assign, takes_the_words_of_a_choice_and_names_the_nearest) {
     EXPECT_EQ(put("log", "format", word("auto")), "\"auto\"");
     EXPECT_EQ(say("log", "level", word("inof")),
               "\"inof\" is not one of: trace, debug, info, warn, error; did you mean \"info\"?");
-    EXPECT_EQ(say("services", "type", make(kind::text, "http")), "\"http\" is not one of: tcp");
+    EXPECT_EQ(put("services", "type", make(kind::text, "http")), "\"http\"");
+    EXPECT_EQ(say("services", "type", make(kind::text, "https")),
+              "\"https\" is not one of: tcp, http; did you mean \"http\"?");
+    EXPECT_EQ(put("relay", "proxy_protocol_in", word("auto")), "\"auto\"");
     EXPECT_EQ(say("services", "speaks_first", make(kind::integer, "1")),
               "1 is not one of: client, server");
 }
