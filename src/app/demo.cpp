@@ -177,6 +177,7 @@ class quiet_relay final : public relay_observer {
     void port_opened(std::string_view, std::string_view, std::string_view) override {}
     void port_closed(std::string_view, std::string_view, std::string_view) override {}
     void exchange_ended(std::string_view, std::string_view, const exchange_end&) override {}
+    void request_ended(const request_report&) override {}
 };
 
 class addresses final : public agent_observer {
@@ -189,14 +190,16 @@ class addresses final : public agent_observer {
     void refused(std::string_view, std::uint16_t, std::string_view sentence) override {
         trouble_ = sentence;
     }
-    void service_open(std::string_view service, std::string_view address) override {
-        open_[std::string{service}] = address;
+    void service_open(std::string_view service, std::span<const std::string> urls) override {
+        open_[std::string{service}] = urls.front().substr(std::string_view{"tcp://"}.size());
         changed_.notify();
     }
     void service_refused(std::string_view, std::uint16_t, std::string_view sentence) override {
         trouble_ = sentence;
     }
+    void upstream_down(std::string_view, std::string_view why) override { trouble_ = why; }
     void exchange_ended(std::string_view, std::string_view, const exchange_end&) override {}
+    void request_ended(const request_report&) override {}
 
     // Where visitors reach `service`, once it is open.
     task<result<socket_address>> of(std::string service, cancel_token stop) {
