@@ -37,7 +37,7 @@ constexpr std::array flags{
                  "expose one more service; keys are those of [[services]] (repeatable)",
                  &invocation::services},
     command_flag{for_http, '\0', "subdomain", "<name>",
-                 "ask for <name>.<relay domain>  (default: made from token and target, stable)",
+                 "ask for <name>.<relay domain> (default: made from token and target)",
                  sets_own_key{"services", "subdomain"}},
     command_flag{for_http, '\0', "hostname", "<name>",
                  "ask for a full host name, or *.<name> for its zone (repeatable)",
