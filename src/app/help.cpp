@@ -13,7 +13,7 @@ namespace {
 constexpr std::array commands{
     command_description{
         command::demo, "demo", "Try it", "",
-        "relay + agent + sample services in one process; sends bytes, prints proof",
+        "relay + agent + services in one process; sends requests, prints proof",
         "Starts on free loopback ports, in one process: a relay, an agent with a warm pool, and\n"
         "sample services, HTTP and TCP echo. Sends requests through relay -> agent -> service, "
         "checks\nevery byte by SHA-256, repeats them with the pool off, prints all latencies. "
