@@ -30,6 +30,15 @@ bool is_digits(std::string_view text) noexcept {
                                         [](unsigned char one) { return std::isdigit(one) != 0; });
 }
 
+std::optional<unsigned> parse_number(std::string_view digits, unsigned most) noexcept {
+    unsigned value = 0;
+    const auto [end, failure] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    const bool all = end == digits.data() + digits.size();
+    if (!is_digits(digits) || !all || failure != std::errc{} || value > most) return {};
+    return value;
+}
+
 // Not what people paste from an address bar.
 text_problem check_is_bare(std::string_view text) {
     if (text.find("://") != std::string_view::npos)
@@ -47,14 +56,15 @@ text_problem check_label(std::string_view whole, std::string_view label, bool st
         return fmt::format("{} has a part of more than {} characters", quote(whole), label_limit);
     if (label.front() == '-' || label.back() == '-')
         return quote(whole) + " has a part that begins or ends with \"-\"";
-    for (const unsigned char one : label) {
+    for (const char letter : label) {
+        const auto one = static_cast<unsigned char>(letter);
         if (std::isalnum(one) != 0 || one == '-' || one == '_' || (stars && one == '*')) continue;
         if (one >= 0x80)
             return quote(whole) + " has letters beyond ASCII; write it as DNS has it, \"xn--…\"";
         if (one == '*')
             return quote(whole) + " has a \"*\" where none may be; a zone is \"*.example.com\"";
         return fmt::format("{} holds {}; a name has letters, digits, \"-\", \"_\" and dots",
-                           quote(whole), quote({reinterpret_cast<const char*>(&one), 1}));
+                           quote(whole), quote({&letter, 1}));
     }
     return {};
 }
@@ -98,12 +108,7 @@ split_host split(std::string_view authority) noexcept {
 // A name or a number, perhaps with a port: what a Host field says (RFC 9110, section 7.2).
 text_problem check_authority(std::string_view whole, std::string_view authority) {
     const split_host parts = split(authority);
-    unsigned port = 0;
-    const char* const end = parts.port.data() + parts.port.size();
-    const auto parsed = std::from_chars(parts.port.data(), end, port);
-    const bool good_port = is_digits(parts.port) && parsed.ptr == end && parsed.ec == std::errc{} &&
-                           port >= 1 && port <= 65535;
-    if (parts.has_port && !good_port)
+    if (parts.has_port && parse_number(parts.port, 65535).value_or(0) == 0)
         return quote(whole) + " has a port that is no number from 1 to 65535";
     if (parts.host.starts_with('[')) {
         in6_addr unused{};
@@ -174,11 +179,10 @@ text_problem check_network(std::string& text) {
     const unsigned most = family == AF_INET ? 32 : 128;
     unsigned prefix = most;
     if (slash < text.size()) {
-        const std::string_view digits = std::string_view{text}.substr(slash + 1);
-        const char* const end = digits.data() + digits.size();
-        const auto parsed = std::from_chars(digits.data(), end, prefix);
-        if (!is_digits(digits) || parsed.ptr != end || parsed.ec != std::errc{} || prefix > most)
+        const auto told = parse_number(std::string_view{text}.substr(slash + 1), most);
+        if (!told)
             return fmt::format("{} has a prefix that is no number from 0 to {}", quote(text), most);
+        prefix = *told;
     }
     const bool clean = cut_to_prefix(bytes, prefix);
     std::array<char, INET6_ADDRSTRLEN> written{};
