@@ -122,6 +122,11 @@ void check_tokens(loaded_config& config) {
 
 void check_http_front(loaded_config& config) {
     const http_front_config& http = config.values.relay.http;
+    const bool any_port = http.listen.ends_with(":0");
+    if (!any_port && http.listen == config.values.relay.control_listen)
+        add(config, "relay.http_listen", "relay.control_listen",
+            fmt::format("{} is where agents come in (relay.control_listen); take another port",
+                        http.listen));
     if (http.proxy_protocol_in != proxy_protocol_in::off && http.trusted_proxies.empty())
         add(config, "relay.proxy_protocol_in",
             "whoever sends such a header says who the visitor is; say in relay.trusted_proxies "

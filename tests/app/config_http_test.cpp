@@ -139,6 +139,17 @@ TEST_F(config_http, a_services_names_fit_into_one_message) {
               "3000 may be; divide them over several services");
 }
 
+TEST_F(config_http, visitors_and_agents_cannot_come_in_at_one_port) {
+    const std::string both = "[relay]\nhttp_listen = \"127.0.0.1:1\"\ncontrol_listen = ";
+    EXPECT_EQ(problems(both + "\"127.0.0.1:1\"\n"),
+              "c.toml:2:15: relay.http_listen: 127.0.0.1:1 is where agents come in "
+              "(relay.control_listen); take another port");
+    EXPECT_EQ(problems(both + "\"127.0.0.1:2\"\n"), "");
+    EXPECT_EQ(problems("[relay]\nhttp_listen = \"127.0.0.1:0\"\n"
+                       "control_listen = \"127.0.0.1:0\"\n"),
+              "");
+}
+
 TEST_F(config_http, a_proxy_header_is_believed_of_somebody_only) {
     EXPECT_EQ(problems("[relay]\nproxy_protocol_in = \"v2\"\n"),
               "c.toml:2:21: relay.proxy_protocol_in: whoever sends such a header says who the "
