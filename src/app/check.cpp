@@ -49,8 +49,12 @@ void check_roles(const loaded_config& config, const roles& which, bool offline,
     if (which.agent) {
         check_agent_files(agent, rows);
         if (!config.token_path.empty()) check_token_file(config.token_path, rows);
-        for (const service_config& service : agent.services)
-            check_reachable("service " + service.name, service.upstream, verdict::warn, rows);
+        for (const service_config& service : agent.services) {
+            const std::string name = "service " + service.name;
+            if (service.type == service_kind::http)
+                check_http_upstream(name, service.upstream, rows);
+            else check_reachable(name, service.upstream, verdict::warn, rows);
+        }
         for (const std::string& relay : agent.relays) {
             if (offline)
                 rows.push_back({verdict::skip, "relay", relay + ": --offline", "", exit_ok});
@@ -60,6 +64,7 @@ void check_roles(const loaded_config& config, const roles& which, bool offline,
     if (which.relay) {
         check_relay_files(config.values.relay, rows);
         check_relay_ports(config.values.relay, rows);
+        check_domain(config.values.relay.http, offline, rows);
     }
 }
 

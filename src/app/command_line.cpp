@@ -16,17 +16,19 @@ namespace {
 
 constexpr unsigned bit(command what) { return 1U << static_cast<unsigned>(what); }
 constexpr unsigned for_demo = bit(command::demo);
+constexpr unsigned for_http = bit(command::http);
 constexpr unsigned for_tcp = bit(command::tcp);
+constexpr unsigned for_target = for_http | for_tcp;
 constexpr unsigned for_agent = bit(command::agent);
 constexpr unsigned for_relay = bit(command::relay);
 constexpr unsigned for_check = bit(command::check);
 constexpr unsigned for_token = bit(command::token);
 
 constexpr std::array flags{
-    command_flag{for_tcp | for_agent, '\0', "relay", "<host:port>",
+    command_flag{for_target | for_agent, '\0', "relay", "<host:port>",
                  "relay control address (repeatable)  [env TUNNEL_URING_RELAY]",
                  sets_key{"agent.relays"}},
-    command_flag{for_tcp | for_agent, '\0', "token-file", "<file>",
+    command_flag{for_target | for_agent, '\0', "token-file", "<file>",
                  "agent token  [env TUNNEL_URING_TOKEN holds the token]",
                  sets_key{"agent.token_file"}},
     command_flag{for_agent, '\0', "name", "<name>", "shown on the relay (default: the host's name)",
@@ -34,26 +36,45 @@ constexpr std::array flags{
     command_flag{for_agent, '\0', "service", "<name>=<target>[,<key>=<value>...]",
                  "expose one more service; keys are those of [[services]] (repeatable)",
                  &invocation::services},
+    command_flag{for_http, '\0', "subdomain", "<name>",
+                 "ask for <name>.<relay domain> (default: made from token and target)",
+                 sets_own_key{"services", "subdomain"}},
+    command_flag{for_http, '\0', "hostname", "<name>",
+                 "ask for a full host name, or *.<name> for its zone (repeatable)",
+                 sets_own_key{"services", "hostnames"}},
+    command_flag{for_http, '\0', "host-header", "<mode>",
+                 "preserve, upstream, or a host to say to the service (default preserve)",
+                 sets_own_key{"services.http", "host_header"}},
+    command_flag{for_http, '\0', "no-forwarded", "",
+                 "tell the service no X-Forwarded-For, -Proto, -Host",
+                 sets_own_key{"services.http", "forwarded", "false"}},
+    command_flag{for_http, '\0', "response-timeout", "<time>",
+                 "to the first byte of an answer; 0: none (default 60s)",
+                 sets_own_key{"services.http", "response_timeout"}},
     command_flag{for_tcp, '\0', "remote-port", "<port>",
                  "the relay's port for it (default 0: the relay picks one)",
                  sets_own_key{"services", "remote_port"}},
     command_flag{for_tcp, '\0', "name", "<name>", "of the service, in the log (default tcp)",
                  &invocation::name},
-    command_flag{for_tcp, '\0', "pool", "<n>", "most connections of the pool (default 50)",
+    command_flag{for_http, '\0', "name", "<name>", "of the service, in the log (default http)",
+                 &invocation::name},
+    command_flag{for_target, '\0', "pool", "<n>", "most connections of the pool (default 50)",
                  sets_own_key{"services.pool", "max_pool_size"}},
     command_flag{for_tcp, '\0', "warm", "<n>",
                  "connections opened ahead and kept ready (default 0)", sets_own_key{"", "warm"}},
-    command_flag{for_tcp, '\0', "proxy-protocol", "<v1|v2>",
+    command_flag{for_http, '\0', "warm", "<n>",
+                 "connections opened ahead and kept ready (default 10)", sets_own_key{"", "warm"}},
+    command_flag{for_target, '\0', "proxy-protocol", "<v1|v2>",
                  "tell the service who the visitor is (default off)",
                  sets_own_key{"services", "proxy_protocol"}},
     command_flag{for_tcp, '\0', "speaks-first", "<client|server>",
                  "who says the first byte (default client; server: ssh, smtp, mysql)",
                  sets_own_key{"services", "speaks_first"}},
-    command_flag{for_tcp | for_agent, '\0', "insecure-plaintext", "",
+    command_flag{for_target | for_agent, '\0', "insecure-plaintext", "",
                  "connect without encryption to a relay beyond this host",
                  sets_key{"agent.insecure_plaintext", "true"}},
-    command_flag{for_tcp, '\0', "url-only", "", "print nothing but the URL on stdout (for scripts)",
-                 &invocation::url_only},
+    command_flag{for_target, '\0', "url-only", "",
+                 "print nothing but the URL on stdout (for scripts)", &invocation::url_only},
 
     command_flag{for_relay, '\0', "listen", "<addr>", "where agents come in (default 0.0.0.0:7443)",
                  sets_key{"relay.control_listen"}},
@@ -62,6 +83,17 @@ constexpr std::array flags{
                  sets_key{"relay.tcp_host"}},
     command_flag{for_relay, '\0', "tcp-ports", "<a-b>",
                  "ports that agents may have (default 15000-15999)", sets_key{"relay.tcp_ports"}},
+    command_flag{for_relay, '\0', "http", "<addr>",
+                 "where visitors come in by HTTP, such as 0.0.0.0:8080 (default: nowhere)",
+                 sets_key{"relay.http_listen"}},
+    command_flag{for_relay, '\0', "domain", "<name>",
+                 "services get names below it (default localhost)", sets_key{"relay.domain"}},
+    command_flag{for_relay, '\0', "public-url", "<url>",
+                 "scheme and port that visitors see (default: http and the port of --http)",
+                 sets_key{"relay.public_url"}},
+    command_flag{for_relay, '\0', "trusted-proxy", "<address or network>",
+                 "whose X-Forwarded-* and PROXY headers are believed (repeatable)",
+                 sets_key{"relay.trusted_proxies"}},
     command_flag{for_relay, '\0', "public-key", "<key>",
                  "let this agent in; printed by `tunnel-uring token` (repeatable)",
                  &invocation::public_keys},
@@ -92,6 +124,14 @@ constexpr std::array flags{
     command_flag{for_token, '\0', "tcp-ports", "<a-b>",
                  "ports that its services may have (default: all of the relay's)",
                  &invocation::tcp_ports},
+    command_flag{for_token, '\0', "subdomains", "<a,b>",
+                 "names below the relay's domain that they may have, such as app,app-*\n"
+                 "(default: any)",
+                 &invocation::subdomains},
+    command_flag{for_token, '\0', "hostnames", "<a,b>",
+                 "names elsewhere that they may have: app.example.com, *.example.com,\n"
+                 "* for any (default: none)",
+                 &invocation::hostnames},
     command_flag{for_token, '\0', "out", "<file>",
                  "write the token into a new file of mode 0600, instead of printing it",
                  &invocation::out},
@@ -148,13 +188,17 @@ class parser {
                 fmt::format("there is no command \"{}\"; {}", printable(text, 80),
                             meant.empty() ? fmt::format("commands are {}", fmt::join(names, ", "))
                                           : fmt::format("did you mean {}?", meant));
-        } else if (made_.what == command::tcp && target_.empty()) {
+        } else if (takes_target() && target_.empty()) {
             target_ = text;
         } else {
             problem_ = fmt::format("\"{}\" is too much: {} takes {}", printable(text, 80),
                                    describe(made_.what).name,
-                                   made_.what == command::tcp ? "one target" : "options only");
+                                   takes_target() ? "one target" : "options only");
         }
+    }
+
+    bool takes_target() const noexcept {
+        return made_.what == command::http || made_.what == command::tcp;
     }
 
     void letters(std::string_view text) {
@@ -258,7 +302,8 @@ class parser {
             assign(flag, "services.pool", own, "warm_up_size", value);
             assign(flag, "services.pool", own, "min_idle_connections", value);
         } else {
-            assign(flag, effect.table, own, effect.name, value);
+            assign(flag, effect.table, own, effect.name,
+                   effect.value.empty() ? value : effect.value);
         }
     }
     void apply(const command_flag&, const is_config_file&, std::string_view value) {
@@ -276,7 +321,7 @@ class parser {
         const config_key* const key = find_key(table, name);
         TU_ASSERT(key != nullptr);
         // A list gathers what its flag says again and again.
-        if (key->type == value_type::relay_addresses) {
+        if (is_list(key->type)) {
             for (assignment& before : made_.sources.assignments) {
                 if (before.from.where != where) continue;
                 before.value.text += fmt::format(",{}", value);
@@ -297,8 +342,8 @@ class parser {
     void complete() {
         if (made_.what == command::none) {
             problem_ = "a command is missing; try `tunnel-uring demo` or `tunnel-uring --help`";
-        } else if (made_.what == command::tcp) {
-            complete_tcp();
+        } else if (takes_target()) {
+            complete_target();
         }
         for (const std::string& text : made_.services) add_service(text);
         std::size_t number = 0;
@@ -307,23 +352,48 @@ class parser {
             const std::string name = fmt::format("key-{}", number);
             add_entry("relay.tokens", name, "--public-key");
             add_value("relay.tokens", name, "public_key", key, "--public-key");
+            // Who starts the relay by hand means this agent to have what it asks for.
+            add_value("relay.tokens", name, "hostnames", "*", "--public-key");
         }
         if (made_.quiet) add_value("log", {}, "level", "error", "--quiet");
     }
 
-    void complete_tcp() {
+    void complete_target() {
+        const std::string kind{describe(made_.what).name};
         if (target_.empty()) {
-            problem_ = "tcp needs a target: 3000, host:3000 or unix:/run/app.sock";
+            problem_ =
+                fmt::format("{} needs a target: 3000, host:3000 or unix:/run/app.sock", kind);
             return;
         }
-        const std::string name = made_.name.empty() ? "tcp" : made_.name;
+        if (made_.what == command::http) target_ = without_scheme(target_);
+        const std::string name = made_.name.empty() ? kind : made_.name;
         for (assignment& one : made_.sources.assignments) {
             if (one.entry == own) one.entry = name;
         }
         made_.sources.only_own_services = true;
-        add_entry("services", name, made_.name.empty() ? "tcp" : "--name");
-        add_value("services", name, "type", "tcp", "tcp");
+        add_entry("services", name, made_.name.empty() ? kind : "--name");
+        add_value("services", name, "type", kind, kind);
         add_value("services", name, "upstream", target_, "the target");
+    }
+
+    // "http://host:3000/" is what people copy from a browser.
+    std::string without_scheme(std::string_view target) {
+        constexpr std::string_view http = "http://";
+        if (target.starts_with("https://")) {
+            problem_ = fmt::format(
+                "{}: services are spoken to without TLS; give the port where it speaks http",
+                printable(target, 80));
+        }
+        if (!target.starts_with(http)) return std::string{target};
+        std::string_view rest = target.substr(http.size());
+        const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
+        if (end < rest.size() && rest.substr(end) != "/")
+            problem_ = fmt::format(
+                "{}: a service is exposed as a whole, not below a path; end it after the port",
+                printable(target, 80));
+        rest = rest.substr(0, end);
+        const bool has_port = rest.rfind(':') != std::string_view::npos && !rest.ends_with(']');
+        return std::string{rest} + (has_port ? "" : ":80");
     }
 
     // "db=5432,remote_port=15432"
@@ -338,11 +408,13 @@ class parser {
         const std::string name{text.substr(0, equals)};
         text.remove_prefix(equals + 1);
         add_entry("services", name, "--service");
-        add_value("services", name, "type", "tcp", "--service");
+        const bool http = fmt::format(",{},", text).find(",type=http,") != std::string::npos;
+        if (!http) add_value("services", name, "type", "tcp", "--service");
         std::string_view key = "upstream";
         while (problem_.empty()) {
             const std::size_t comma = std::min(text.find(','), text.size());
-            const std::string_view value = text.substr(0, comma);
+            std::string value{text.substr(0, comma)};
+            if (http && key == "upstream") value = without_scheme(value);
             if (!add_service_value(name, key, value)) return;
             if (comma == text.size()) return;
             text.remove_prefix(comma + 1);
@@ -353,19 +425,27 @@ class parser {
     }
 
     bool add_service_value(const std::string& name, std::string_view key, std::string_view value) {
-        const bool of_pool = key.starts_with("pool.");
-        const std::string_view table = of_pool ? "services.pool" : "services";
-        const std::string_view bare = of_pool ? key.substr(5) : key;
+        const std::size_t dot = key.find('.');
+        const std::string table = dot == std::string_view::npos
+                                      ? "services"
+                                      : fmt::format("services.{}", key.substr(0, dot));
+        const std::string_view bare = key.substr(dot == std::string_view::npos ? 0 : dot + 1);
         if (find_key(table, bare) == nullptr || bare == "name") {
             std::vector<std::string_view> known;
             for (const config_key& one : config_keys()) {
                 if (one.table == "services" && one.name != "name") known.push_back(one.name);
             }
-            problem_ = fmt::format("--service: unknown key \"{}\"; known: {}, pool.<key>",
-                                   printable(key, 80), fmt::join(known, ", "));
+            problem_ =
+                fmt::format("--service: unknown key \"{}\"; known: {}, pool.<key>, http.<key>",
+                            printable(key, 80), fmt::join(known, ", "));
             return false;
         }
-        add_value(table, name, bare, value, "--service");
+        // A list gathers: hostnames=a.example.com,hostnames=b.example.com.
+        std::vector<assignment>& all = made_.sources.assignments;
+        const bool again = is_list(find_key(table, bare)->type) && !all.empty() &&
+                           all.back().entry == name && all.back().name == bare;
+        if (again) all.back().value.text += fmt::format(",{}", value);
+        else add_value(table, name, bare, value, "--service");
         return true;
     }
 
@@ -386,7 +466,7 @@ class parser {
         made_.sources.assignments.push_back(std::move(one));
     }
 
-    // The service of `tcp`, until its name is known; no name of an entry.
+    // The service of `http` or `tcp`, until its name is known; no name of an entry.
     static constexpr std::string_view own = "\x01";
 
     std::span<const std::string_view> rest_;

@@ -16,7 +16,7 @@
 
 namespace tunnel_uring {
 
-enum class command : unsigned { none, demo, tcp, agent, relay, check, token };
+enum class command : unsigned { none, demo, http, tcp, agent, relay, check, token };
 
 struct command_description {
     command what;
@@ -36,8 +36,8 @@ struct invocation {
     bool quiet = false;
     config_sources sources;  // Without the environment.
 
-    bool url_only = false;                 // tcp
-    std::string name;                      // tcp: of the service; token: of the agent
+    bool url_only = false;                 // http, tcp
+    std::string name;                      // http, tcp: of the service; token: of the agent
     std::vector<std::string> public_keys;  // relay
     std::vector<std::string> services;     // agent
     std::uint32_t requests = 2000;         // demo
@@ -47,17 +47,21 @@ struct invocation {
     bool print = false;                    // check
     bool print_keys_markdown = false;      // check
     std::string tcp_ports;                 // token
+    std::string subdomains;                // token
+    std::string hostnames;                 // token
     std::string out;                       // token
 };
 
-// What a flag does: sets a member, or a key; `own` keys are those of the one service of `tcp`.
+// What a flag does: sets a member, or a key; `own` keys are those of the one service of `http` or
+// `tcp`.
 struct sets_key {
     std::string_view path;
     std::string_view value = {};  // For a flag that takes none.
 };
 struct sets_own_key {
-    std::string_view table;  // "services" or "services.pool"
+    std::string_view table;  // "services", "services.http" or "services.pool"
     std::string_view name;
+    std::string_view value = {};  // For a flag that takes none.
 };
 struct is_setting {};  // --set
 struct is_config_file {};

@@ -214,16 +214,13 @@ class loader {
             return false;
         }
         known.push_back(entry);
-        if (entry.table == "services") {
-            out_.values.agent.services.emplace_back();
-            out_.values.service_kinds.emplace_back();
-        } else {
-            out_.values.relay.tokens.emplace_back();
-        }
+        if (entry.table == "services") out_.values.agent.services.emplace_back();
+        else out_.values.relay.tokens.emplace_back();
         return true;
     }
 
-    // Pools of services last: they start from [pool], whoever set that.
+    // Pools of services last: they start from [pool], whoever set that, and from their service's
+    // type where nobody did.
     void apply_all() {
         const auto of_service_pool = [](const assignment& one) {
             return one.table == "services.pool";
@@ -231,7 +228,14 @@ class loader {
         for (const assignment& one : pending_) {
             if (!of_service_pool(one)) apply(one);
         }
-        for (service_config& service : out_.values.agent.services) service.pool = out_.values.pool;
+        for (service_config& service : out_.values.agent.services) {
+            service.pool = out_.values.pool;
+            if (service.type != service_kind::http) continue;
+            if (!out_.origins.contains("pool.warm_up_size"))
+                service.pool.warm_up_size = http_warm_up_size;
+            if (!out_.origins.contains("pool.min_idle_connections"))
+                service.pool.min_idle_connections = http_min_idle_connections;
+        }
         for (const assignment& one : pending_) {
             if (of_service_pool(one)) apply(one);
         }
@@ -274,7 +278,6 @@ class loader {
         const auto index = static_cast<std::size_t>(found - known.begin());
         if (services) {
             scope.service = &out_.values.agent.services[index];
-            scope.kind = &out_.values.service_kinds[index];
             scope.pool = &scope.service->pool;
         } else {
             scope.grant = &out_.values.relay.tokens[index];
@@ -304,6 +307,7 @@ class loader {
         all.agent.io_uring = all.relay.io_uring = all.io_uring;
         all.relay.tcp_ports_first = all.tcp_ports.first;
         all.relay.tcp_ports_last = all.tcp_ports.second;
+        cap_pools();
         if (!all.agent.name.empty()) return;
         std::array<char, 65> host{};
         ::gethostname(host.data(), host.size() - 1);
@@ -313,6 +317,22 @@ class loader {
             all.agent.name += good ? *at : '-';
         }
         if (all.agent.name.empty()) all.agent.name = "agent";
+    }
+
+    // What a small pool is told is its limit; what it was not told follows.
+    void cap_pools() {
+        for (std::size_t i = 0; i < out_.services.size(); ++i) {
+            pool_config& pool = out_.values.agent.services[i].pool;
+            const auto told = [&](std::string_view key) {
+                return out_.origins.contains(fmt::format("pool.{}", key)) ||
+                       out_.origins.contains(
+                           fmt::format("services.{}.pool.{}", out_.services[i].name, key));
+            };
+            if (!told("warm_up_size"))
+                pool.warm_up_size = std::min(pool.warm_up_size, pool.max_pool_size);
+            if (!told("min_idle_connections"))
+                pool.min_idle_connections = std::min(pool.min_idle_connections, pool.max_pool_size);
+        }
     }
 
     void problem(value_origin from, std::string sentence) {
@@ -373,9 +393,12 @@ parsed_setting parse_setting(std::string_view text) {
         if (!path.starts_with(std::string{repeated} + ".") || made.table == repeated) continue;
         std::string_view entry = std::string_view{made.table}.substr(repeated.size() + 1);
         std::string table{repeated};
-        if (entry.ends_with(".pool") && find_key("services.pool", made.name) != nullptr) {
-            entry.remove_suffix(std::string_view{".pool"}.size());
-            table += ".pool";
+        for (const std::string_view below : {".pool", ".http"}) {
+            if (!entry.ends_with(below)) continue;
+            if (find_key(table + std::string{below}, made.name) == nullptr) continue;
+            entry.remove_suffix(below.size());
+            table += below;
+            break;
         }
         made.entry = entry;
         made.table = table;

@@ -30,6 +30,7 @@ std::string print_table(const loaded_config& config, std::string_view table,
     std::string text;
     for (const config_key& key : config_keys()) {
         if (key.table != table) continue;
+        if (scope.service != nullptr && !is_for(key, scope.service->type)) continue;
         const std::string path =
             prefix.empty() ? std::string{key.name} : fmt::format("{}.{}", prefix, key.name);
         text += print_key(config, key, path, scope);
@@ -41,9 +42,12 @@ std::string print_services(loaded_config& config) {
     std::string text;
     for (std::size_t i = 0; i < config.services.size(); ++i) {
         service_config& service = config.values.agent.services[i];
-        key_scope scope{config.values, &service.pool, &service, &config.values.service_kinds[i]};
+        key_scope scope{config.values, &service.pool, &service};
         const std::string prefix = "services." + config.services[i].name;
         text += "\n[[services]]\n" + print_table(config, "services", prefix, scope);
+        if (service.type == service_kind::http)
+            text +=
+                "[services.http]\n" + print_table(config, "services.http", prefix + ".http", scope);
         text += "[services.pool]\n" + print_table(config, "services.pool", prefix + ".pool", scope);
     }
     return text;
@@ -87,7 +91,8 @@ in this order, and the first there is counts: `--config <file>`, `$TUNNEL_URING_
   default. `tunnel-uring check --print` shows what is in force and where each value is from.
 - **`--set key=value`** sets any key by its path: `--set agent.lanes.shared=8`, of one service
   `--set services.db.remote_port=15432`, of its pool `--set services.db.pool.warm_up_size=4`, of
-  one token `--set relay.tokens.laptop.tcp_ports=15432`.
+  its HTTP `--set services.web.http.host_header=upstream`, of one token
+  `--set relay.tokens.laptop.tcp_ports=15432`.
 - **Variables** are the path in capitals: `TUNNEL_URING_AGENT_LANES_SHARED=8`.
   `TUNNEL_URING_RELAY` is short for `agent.relays`, `TUNNEL_URING_TOKEN` for `agent.token`. Lists
   are separated by commas. An empty variable counts as none.
@@ -115,13 +120,13 @@ std::string print_config(loaded_config& config) {
 std::string keys_markdown() {
     settings all;
     service_config service;
-    service_kind kind{};
     token_grant grant;
-    key_scope scope{all, &all.pool, &service, &kind, &grant};
+    key_scope scope{all, &all.pool, &service, &grant};
     std::string text{introduction};
     for (const config_table& table : config_tables()) {
         text += fmt::format("\n{}\n\n{}\n", table_heading(table), table.help);
-        if (!table.owner.empty()) continue;
+        // [services.pool] has the keys of [pool].
+        if (!table.owner.empty() && table.path.ends_with(".pool")) continue;
         text += "\n| key | takes | default | |\n|---|---|---|---|\n";
         for (const config_key& key : config_keys()) {
             if (key.table != table.path) continue;

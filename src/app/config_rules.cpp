@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <filesystem>
 #include <set>
 
+#include "app/host_names.hpp"
 #include "base/log.hpp"
 #include "base/units.hpp"
 #include "net/address.hpp"
@@ -48,11 +50,56 @@ void check_pool(loaded_config& config, const std::string& path, const pool_confi
             fmt::format("{} is more than max_pool_size, {}", pool.min_idle_connections, most));
 }
 
+void check_kind(loaded_config& config, const service_config& service, const std::string& path) {
+    const bool typed = config.origins.contains(path + ".type");
+    const bool mistyped = std::any_of(
+        config.problems.begin(), config.problems.end(),
+        [&](const config_problem& one) { return one.sentence.starts_with(path + ".type:"); });
+    if (!typed || mistyped) return;
+    for (const config_key& key : config_keys()) {
+        if (!key.table.starts_with("services") || is_for(key, service.type)) continue;
+        const bool of_http = key.table == "services.http";
+        const std::string own = fmt::format("{}{}.{}", path, of_http ? ".http" : "", key.name);
+        if (!config.origins.contains(own)) continue;
+        const bool http = service.type == service_kind::http;
+        add(config, own,
+            fmt::format("means nothing to a service of type \"{}\"; leave it out, or say type = "
+                        "\"{}\"",
+                        http ? "http" : "tcp", http ? "tcp" : "http"));
+    }
+}
+
+// Of one service's names; they travel in one message to the relay.
+constexpr std::size_t hostname_characters = 3000;
+
+void check_names(loaded_config& config, const service_config& service, const std::string& path,
+                 std::set<std::string>& subdomains, std::set<std::string>& hostnames) {
+    if (!service.subdomain.empty() && !subdomains.insert(service.subdomain).second)
+        add(config, path + ".subdomain",
+            fmt::format("another service has the name \"{}\" already", service.subdomain));
+    std::size_t characters = 0;
+    for (const std::string& name : service.hostnames) {
+        characters += name.size();
+        if (!hostnames.insert(name).second)
+            add(config, path + ".hostnames",
+                fmt::format("another service has the name \"{}\" already", name));
+    }
+    if (characters > hostname_characters)
+        add(config, path + ".hostnames",
+            fmt::format("they have {} characters together, and at most {} may be; divide them "
+                        "over several services",
+                        characters, hostname_characters));
+}
+
 void check_services(loaded_config& config) {
     std::set<std::uint16_t> ports;
+    std::set<std::string> subdomains;
+    std::set<std::string> hostnames;
     for (std::size_t i = 0; i < config.services.size(); ++i) {
         const service_config& service = config.values.agent.services[i];
         const std::string path = "services." + config.services[i].name;
+        check_kind(config, service, path);
+        check_names(config, service, path, subdomains, hostnames);
         // What it inherits from [pool] has been told there.
         const auto own = config.origins.lower_bound(path + ".pool.");
         if (own != config.origins.end() && own->first.starts_with(path + ".pool."))
@@ -71,6 +118,31 @@ void check_tokens(loaded_config& config) {
             add(config, "relay.tokens." + config.tokens[i].name + ".public_key",
                 "another entry has the same key; give each agent a token of its own");
     }
+}
+
+void check_http_front(loaded_config& config) {
+    const http_front_config& http = config.values.relay.http;
+    const bool any_port = http.listen.ends_with(":0");
+    if (!any_port && http.listen == config.values.relay.control_listen)
+        add(config, "relay.http_listen", "relay.control_listen",
+            fmt::format("{} is where agents come in (relay.control_listen); take another port",
+                        http.listen));
+    if (http.proxy_protocol_in != proxy_protocol_in::off && http.trusted_proxies.empty())
+        add(config, "relay.proxy_protocol_in",
+            "whoever sends such a header says who the visitor is; say in relay.trusted_proxies "
+            "(--trusted-proxy) whom to believe");
+    const duration none{0};
+    if (http.header_timeout != none && http.idle_timeout != none &&
+        http.idle_timeout < http.header_timeout)
+        add(config, "relay.idle_timeout", "relay.header_timeout",
+            fmt::format("{} is shorter than header_timeout, {}; lower that too",
+                        format_duration(http.idle_timeout), format_duration(http.header_timeout)));
+    const std::string_view host = host_of_url(http.public_url);
+    if (!http.public_url.empty() && host != http.domain)
+        config.warnings.push_back(
+            fmt::format("relay.public_url has the host {}, but services get names below "
+                        "relay.domain, {}",
+                        host, http.domain));
 }
 
 // A path in the config file is meant from where that file is.
@@ -129,6 +201,7 @@ void check_rules(loaded_config& config) {
                         format_duration(agent.reconnect.initial)));
     check_pool(config, "pool", config.values.pool);
     check_services(config);
+    check_http_front(config);
     check_tokens(config);
 }
 
@@ -161,6 +234,7 @@ void require_relay(loaded_config& config) {
         token_grant grant;
         grant.name = "token-file";
         grant.public_key = format_public_key(held->key());
+        grant.hostnames = {"*"};
         relay.tokens.push_back(std::move(grant));
     }
     if (relay.tokens.empty() && !relay.insecure_open)

@@ -13,12 +13,23 @@ namespace {
 constexpr std::array commands{
     command_description{
         command::demo, "demo", "Try it", "",
-        "relay + agent + sample service in one process; sends bytes, prints proof",
-        "Starts on free loopback ports, in one process: a relay, an agent with a warm pool, and a\n"
-        "sample TCP echo service. Sends requests through relay -> agent -> service, checks every\n"
-        "byte by SHA-256, repeats them with the pool off, prints both latency tables. Needs no "
-        "config.\nExit 0 only if every response was right.\n",
+        "relay + agent + services in one process; sends requests, prints proof",
+        "Starts on free loopback ports, in one process: a relay, an agent with a warm pool, and\n"
+        "sample services, HTTP and TCP echo. Sends requests through relay -> agent -> service, "
+        "checks\nevery byte by SHA-256, repeats them with the pool off, prints all latencies. "
+        "Needs "
+        "no config.\nExit 0 only if every response was right.\n",
         ""},
+    command_description{
+        command::http, "http", "Expose", "<target>",
+        "expose an HTTP service      tunnel-uring http 3000 --subdomain app",
+        "Expose a local HTTP service and print its public URL. Ctrl+C stops it: open requests may\n"
+        "end, a second Ctrl+C ends at once. On a terminal each request is a line.\n",
+        "  tunnel-uring http 3000 --relay relay.example.com:7443 --token-file token --subdomain "
+        "app\n"
+        "  tunnel-uring http 5173 --host-header upstream    (servers that refuse names they do not "
+        "know)\n"
+        "  tunnel-uring http unix:/run/app.sock --url-only\n"},
     command_description{
         command::tcp, "tcp", "Expose", "<target>",
         "expose a TCP service        tunnel-uring tcp 5432 --remote-port 15432",
@@ -32,11 +43,14 @@ constexpr std::array commands{
         "Expose every service of the config file, and those of --service.\n",
         "  tunnel-uring agent -c agent.toml\n"
         "  tunnel-uring agent --relay relay.example.com:7443 --token-file token \\\n"
-        "      --service db=5432,remote_port=15432 --service web=unix:/run/web.sock\n"},
+        "      --service db=5432,remote_port=15432 --service web=3000,type=http,subdomain=app\n"},
     command_description{
         command::relay, "relay", "Run from a config file or flags", "", "run the public relay",
-        "Run the public end: agents come in at one address, visitors at a port for each service.\n",
+        "Run the public end: agents come in at one address, visitors at a port for each TCP "
+        "service\n"
+        "and, for HTTP services, at one address where the Host tells the service.\n",
         "  tunnel-uring relay --listen 127.0.0.1:7443 --public-key ed25519:...\n"
+        "  tunnel-uring relay --http 0.0.0.0:8080 --domain tunnel.example.com --token-file token\n"
         "  tunnel-uring relay -c relay.toml\n"},
     command_description{
         command::check, "check", "Check", "", "validate the config and this host; try the relay",
@@ -49,7 +63,8 @@ constexpr std::array commands{
         "make an agent token and its public key for the relay",
         "Make a token for an agent and print what to give to the relay. The token is a secret: "
         "it\nstays with the agent. The relay needs only the public key.\n",
-        "  tunnel-uring token --name laptop --tcp-ports 15000-15010 --out token\n"},
+        "  tunnel-uring token --name laptop --tcp-ports 15000-15010 --subdomains app,app-* --out "
+        "token\n"},
 };
 
 constexpr std::size_t help_column = 28;
@@ -96,7 +111,7 @@ std::string overview() {
     }
     text += "\nOptions for every command:\n" + shared_flags(command::none);
     text +=
-        "\n<target> is 3000, host:3000 or unix:/run/app.sock\n"
+        "\n<target> is 3000, host:3000, http://host:3000 (http only) or unix:/run/app.sock\n"
         "Exit status: 0 ok, 1 failed, 2 usage, 3 bad config, 4 host cannot run it, 5 refused by "
         "the relay,\n"
         "             6 a check was not met, 130 or 143 ended at once by a second signal\n"
@@ -125,6 +140,8 @@ std::string help_text(command what) {
         if (flag.commands != 0 && flag.of(what) && flag.name != "json") text += flag_lines(flag);
     }
     text += "\nOptions for every command:\n" + shared_flags(what);
+    if (what == command::http)
+        text += "\n<target> is 3000, host:3000, http://host:3000 or unix:/run/app.sock\n";
     if (what == command::tcp) text += "\n<target> is 3000, host:3000 or unix:/run/app.sock\n";
     if (!about.examples.empty()) text += fmt::format("\nExamples:\n{}", about.examples);
     return text;

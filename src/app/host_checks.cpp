@@ -27,6 +27,8 @@ namespace {
 // Standard streams, ring, signals, listeners, resolver, and what libraries open.
 constexpr std::uint64_t files_of_any_process = 64;
 constexpr int connect_patience_ms = 3000;
+// Who speaks first does it at once: a greeting needs no disk and no network.
+constexpr int greeting_patience_ms = 250;
 
 class owned_fd {
   public:
@@ -116,6 +118,17 @@ std::string bind_remedy(int code, std::uint16_t port) {
     return fmt::format("ss -ltnp 'sport = :{}' shows who has it", port);
 }
 
+void check_listener(const std::string& address, std::string_view whom,
+                    std::vector<check_row>& rows) {
+    const result<host_port> where = parse_host_port(address);
+    if (!where || !is_numeric(*where)) return;
+    if (const int code = try_to_bind(to_socket_address(*where)); code != 0)
+        return add(rows, verdict::fail, "ports",
+                   fmt::format("{} for {}: {}", address, whom, std::strerror(code)),
+                   bind_remedy(code, where->port));
+    add(rows, verdict::ok, "ports", fmt::format("{} for {}: free", address, whom));
+}
+
 void check_public_ports(const relay_config& config, socket_address where,
                         std::vector<check_row>& rows) {
     const std::string text =
@@ -146,24 +159,38 @@ struct free_addresses {
     void operator()(addrinfo* list) const noexcept { ::freeaddrinfo(list); }
 };
 
-// 0, or the errno of the connect.
-int try_to_connect(int family, const sockaddr* address, socklen_t length) {
-    const owned_fd fd{::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    if (fd.get() < 0) return errno;
-    if (::connect(fd.get(), address, length) == 0) return 0;
-    if (errno != EINPROGRESS) return errno;
-    pollfd waiting{.fd = fd.get(), .events = POLLOUT, .revents = 0};
-    if (::poll(&waiting, 1, connect_patience_ms) != 1) return ETIMEDOUT;
-    int code = 0;
-    socklen_t size = sizeof code;
-    ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &code, &size);
-    return code;
+// What an upstream does to a connection on which nothing has been said.
+enum class greeting { silent, spoke, hung_up };
+
+greeting wait_for_greeting(int fd) {
+    pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
+    if (::poll(&waiting, 1, greeting_patience_ms) != 1) return greeting::silent;
+    char first = 0;
+    return ::recv(fd, &first, 1, MSG_DONTWAIT) == 1 ? greeting::spoke : greeting::hung_up;
 }
 
-std::string try_to_reach(const host_port& where) {
+// 0, or the errno of the connect. With `heard`, also listens for a while.
+int try_to_connect(int family, const sockaddr* address, socklen_t length, greeting* heard) {
+    const owned_fd fd{::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (fd.get() < 0) return errno;
+    if (::connect(fd.get(), address, length) != 0) {
+        if (errno != EINPROGRESS) return errno;
+        pollfd waiting{.fd = fd.get(), .events = POLLOUT, .revents = 0};
+        if (::poll(&waiting, 1, connect_patience_ms) != 1) return ETIMEDOUT;
+        int code = 0;
+        socklen_t size = sizeof code;
+        ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &code, &size);
+        if (code != 0) return code;
+    }
+    if (heard != nullptr) *heard = wait_for_greeting(fd.get());
+    return 0;
+}
+
+// Empty, or why not.
+std::string try_to_reach(const host_port& where, greeting* heard) {
     if (where.is_unix()) {
         const socket_address path = to_socket_address(where);
-        const int code = try_to_connect(path.family(), path.get(), path.length);
+        const int code = try_to_connect(path.family(), path.get(), path.length, heard);
         return code == 0 ? std::string{} : std::strerror(code);
     }
     addrinfo hints{};
@@ -176,7 +203,7 @@ std::string try_to_reach(const host_port& where) {
     const std::unique_ptr<addrinfo, free_addresses> list{found};
     int code = EHOSTUNREACH;
     for (const addrinfo* one = list.get(); one != nullptr && code != 0; one = one->ai_next)
-        code = try_to_connect(one->ai_family, one->ai_addr, one->ai_addrlen);
+        code = try_to_connect(one->ai_family, one->ai_addr, one->ai_addrlen, heard);
     return code == 0 ? std::string{} : std::strerror(code);
 }
 
@@ -215,7 +242,9 @@ std::uint64_t files_needed(const relay_config& config) noexcept {
     // listeners come with use.
     const std::uint64_t of_agents =
         std::uint64_t{config.max_agents} * (1 + lanes_config{}.shared) + config.max_exchanges;
-    return files_of_any_process + std::min<std::uint64_t>(of_agents, uring_limits{}.files);
+    const std::uint64_t of_visitors = config.http.listen.empty() ? 0 : config.http.max_visitors;
+    return files_of_any_process +
+           std::min<std::uint64_t>(of_agents + of_visitors, uring_limits{}.files);
 }
 
 void check_agent_files(const agent_config& config, std::vector<check_row>& rows) {
@@ -231,12 +260,9 @@ void check_relay_files(const relay_config& config, std::vector<check_row>& rows)
 void check_relay_ports(const relay_config& config, std::vector<check_row>& rows) {
     const result<host_port> where = parse_host_port(config.control_listen);
     if (!where || !is_numeric(*where)) return;
+    check_listener(config.control_listen, "agents", rows);
+    if (!config.http.listen.empty()) check_listener(config.http.listen, "visitors by HTTP", rows);
     socket_address control = to_socket_address(*where);
-    if (const int code = try_to_bind(control); code != 0)
-        add(rows, verdict::fail, "ports",
-            fmt::format("{} for agents: {}", config.control_listen, std::strerror(code)),
-            bind_remedy(code, where->port));
-    else add(rows, verdict::ok, "ports", config.control_listen + " for agents: free");
     if (!config.tcp_host.empty()) {
         host_port host;
         host.host = config.tcp_host;
@@ -260,12 +286,60 @@ void check_reachable(std::string_view name, const std::string& address, verdict 
                      std::vector<check_row>& rows) {
     const result<host_port> where = parse_host_port(address);
     if (!where) return;
-    const std::string trouble = try_to_reach(*where);
+    const std::string trouble = try_to_reach(*where, nullptr);
     if (trouble.empty()) return add(rows, verdict::ok, name, address + ": answers");
     add(rows, when_not, name, address + ": " + trouble,
         when_not == verdict::fail ? "is the relay running, and does a firewall let you through?"
                                   : "start it; visitors are refused until then",
         exit_limit);
+}
+
+void check_http_upstream(std::string_view name, const std::string& address,
+                         std::vector<check_row>& rows) {
+    const result<host_port> where = parse_host_port(address);
+    if (!where) return;
+    greeting heard = greeting::silent;
+    const std::string trouble = try_to_reach(*where, &heard);
+    if (!trouble.empty())
+        return add(rows, verdict::warn, name, address + ": " + trouble,
+                   "start it; visitors are answered with 502 until then", exit_limit);
+    if (heard == greeting::silent) return add(rows, verdict::ok, name, address + ": answers");
+    const bool spoke = heard == greeting::spoke;
+    add(rows, verdict::warn, name,
+        address + (spoke ? ": this upstream spoke first, which no web server does"
+                         : ": it hung up on a connection before anything was said"),
+        spoke ? "is it what you mean? For ssh, smtp or mysql say type = \"tcp\""
+              : "look into its log; a server that wants TLS is not spoken to yet",
+        exit_limit);
+}
+
+void check_domain(const http_front_config& config, bool offline, std::vector<check_row>& rows) {
+    if (config.listen.empty()) return;
+    const std::string& domain = config.domain;
+    if (domain == "localhost" || domain.ends_with(".localhost"))
+        return add(rows, verdict::ok, "domain",
+                   fmt::format("{}: names below it are this host, for browsers and curl", domain));
+    if (offline) return add(rows, verdict::skip, "domain", domain + ": --offline");
+    const std::string probe = "tunnel-uring-check." + domain;
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    const int failure = ::getaddrinfo(probe.c_str(), nullptr, &hints, &found);
+    const std::unique_ptr<addrinfo, free_addresses> list{found};
+    if (failure != 0)
+        return add(
+            rows, verdict::warn, "domain",
+            fmt::format("{}: names below it are not found: {}", domain, ::gai_strerror(failure)),
+            fmt::format("make a DNS record *.{} that leads visitors to this relay", domain),
+            exit_limit);
+    socket_address first;
+    std::memcpy(&first.storage, list->ai_addr, list->ai_addrlen);
+    first.length = list->ai_addrlen;
+    set_port(first, 0);
+    std::string number = format(first);
+    number.resize(number.rfind(':'));
+    add(rows, verdict::ok, "domain",
+        fmt::format("{}: names below it lead visitors to {}; is that this relay?", domain, number));
 }
 
 void raise_file_limit() noexcept {

@@ -17,12 +17,13 @@ constexpr value_limits zero_or(duration least, duration most) {
 constexpr value_limits any_port{0, 65535};
 constexpr value_limits long_text{0, 4096};
 constexpr value_limits short_text{1, 64};
+constexpr value_limits short_path{0, 256};
 constexpr value_limits timeout = between(1ms, 10min);
 constexpr value_limits one_word{};
 
 constexpr std::array tables{
     config_table{"", "At the top of the file."},
-    config_table{"agent", "The end beside your services: `tunnel-uring agent` and `tcp`."},
+    config_table{"agent", "The end beside your services: `tunnel-uring agent`, `http` and `tcp`."},
     config_table{"agent.lanes", "Connections that the agent keeps open to each relay."},
     config_table{"agent.reconnect",
                  "Exponential backoff with full jitter, without an end, when a relay is away."},
@@ -31,6 +32,9 @@ constexpr std::array tables{
                  "service that does not say otherwise in its own `[services.pool]`."},
     config_table{"services", "One entry for each service that the agent exposes.", true},
     config_table{"services.pool", "Any key of `[pool]`, for the service above it.", false,
+                 "services"},
+    config_table{"services.http",
+                 "What is said to and of the upstream of a service of type `http`.", false,
                  "services"},
     config_table{"relay", "The public end: `tunnel-uring relay`."},
     config_table{"relay.tokens", "One entry for each token that may come in.", true},
@@ -57,14 +61,16 @@ using type = value_type;
                    type::count,                                                                  \
                    {0, 10'000},                                                                  \
                    "So many stand ready at all times; refilled in the background.",              \
-                   TU_SLOT(pool->min_idle_connections)},                                         \
+                   TU_SLOT(pool->min_idle_connections),                                          \
+                   "`0`, of an http service `5`"},                                               \
         config_key{table,                                                                        \
                    "warm_up_size",                                                               \
                    type::count,                                                                  \
                    {0, 10'000},                                                                  \
                    "So many are opened at the start. 0: a service is not connected to before a " \
                    "visitor comes.",                                                             \
-                   TU_SLOT(pool->warm_up_size)},                                                 \
+                   TU_SLOT(pool->warm_up_size),                                                  \
+                   "`0`, of an http service `10`"},                                              \
         config_key{table,                                                                        \
                    "max_idle_time",                                                              \
                    type::time,                                                                   \
@@ -176,22 +182,37 @@ constexpr std::array keys{
     config_key{"services", "name", type::name, short_text,
                "Its name, in the log and in `--set services.<name>.<key>=<value>`.",
                TU_SLOT(service->name), "none: required", true},
-    config_key{"services", "type", type::choice, one_word, "What it is.",
-               [](scope& in) -> value_slot { return in.kind; }, "none: required", true},
+    config_key{"services", "type", type::choice, one_word, "What it is.", TU_SLOT(service->type),
+               "none: required", true},
     config_key{"services", "upstream", type::dial_address, long_text,
                "Where it listens: `host:port`, a port of localhost, or `unix:/path`.",
                TU_SLOT(service->upstream), "none: required", true},
-    config_key{"services", "remote_port", type::count, any_port,
-               "The relay's port for it. 0: the relay picks one, and the agent asks for the same "
-               "again after a reconnect.",
-               TU_SLOT(service->remote_port)},
+    config_key{"services", "subdomain", type::subdomain, long_text,
+               "http: visitors reach it at this name below the relay's domain: `app` is "
+               "`app.<domain>`.",
+               TU_SLOT(service->subdomain),
+               "with no `hostnames` either: made from token and upstream, the same every time"},
+    config_key{
+        "services",
+        "hostnames",
+        type::hostnames,
+        {0, 16},
+        "http: full names it is reached at, `*.example.com` for a whole zone. The relay must "
+        "grant them to the token, and DNS must lead them to the relay.",
+        TU_SLOT(service->hostnames)},
+    config_key{
+        "services", "remote_port", type::count, any_port,
+        "tcp: the relay's port for it. 0: the relay picks one, and the agent asks for the same "
+        "again after a reconnect.",
+        TU_SLOT(service->remote_port)},
     config_key{"services", "proxy_protocol", type::choice, one_word,
                "Tell the service who the visitor is, by a PROXY protocol header.",
                TU_SLOT(service->proxy_protocol)},
-    config_key{"services", "speaks_first", type::choice, one_word,
-               "Who says the first byte. `server` (ssh, smtp, mysql): connections made ahead of "
-               "their visitor meet login timers, so make none unless you know better.",
-               TU_SLOT(service->speaks_first)},
+    config_key{
+        "services", "speaks_first", type::choice, one_word,
+        "tcp: who says the first byte. `server` (ssh, smtp, mysql): connections made ahead of "
+        "their visitor meet login timers, so make none unless you know better.",
+        TU_SLOT(service->speaks_first)},
     config_key{"services",
                "max_connections",
                type::count,
@@ -200,6 +221,20 @@ constexpr std::array keys{
                TU_SLOT(service->max_connections)},
 
     TU_POOL_KEYS("services.pool"),
+
+    config_key{"services.http", "host_header", type::host_header, long_text,
+               "The Host that the upstream hears: `preserve`: what the visitor said; `upstream`: "
+               "the upstream's own address, for servers that refuse names they do not know; else "
+               "this text.",
+               TU_SLOT(service->http.host_header)},
+    config_key{
+        "services.http", "forwarded", type::boolean, one_word,
+        "Tell the upstream who the visitor is and what he asked for: X-Forwarded-For, -Proto "
+        "and -Host.",
+        TU_SLOT(service->http.forwarded)},
+    config_key{"services.http", "response_timeout", type::time, zero_or(1ms, 24h),
+               "To the first byte of the answer; after that the visitor gets a 504. 0: no limit.",
+               TU_SLOT(service->http.response_timeout)},
 
     config_key{"relay", "control_listen", type::listen_address, long_text,
                "Where agents come in. Port 0: any.", TU_SLOT(all.relay.control_listen)},
@@ -212,6 +247,65 @@ constexpr std::array keys{
                {1, 65535},
                "The ports that agents may have.",
                TU_SLOT(all.tcp_ports)},
+    config_key{"relay", "http_listen", type::optional_listen_address, long_text,
+               "Where visitors come in by HTTP. Empty: nowhere. Port 0: any.",
+               TU_SLOT(all.relay.http.listen)},
+    config_key{"relay", "domain", type::domain, long_text,
+               "Services' subdomains are names below this one.", TU_SLOT(all.relay.http.domain)},
+    config_key{"relay", "public_url", type::public_url, long_text,
+               "Scheme and port that visitors see, where something stands before the relay.",
+               TU_SLOT(all.relay.http.public_url), "http and the port of `http_listen`"},
+    config_key{"relay",
+               "trusted_proxies",
+               type::networks,
+               {0, 1024},
+               "Whose X-Forwarded-* fields and PROXY headers are believed.",
+               TU_SLOT(all.relay.http.trusted_proxies)},
+    config_key{
+        "relay", "proxy_protocol_in", type::choice, one_word,
+        "The PROXY protocol header that connections of `trusted_proxies` begin with. `auto`: "
+        "either, or none.",
+        TU_SLOT(all.relay.http.proxy_protocol_in)},
+    config_key{"relay", "health_path", type::url_path, short_path,
+               "Answered with 200 by the relay itself, on names of no service. Empty: off.",
+               TU_SLOT(all.relay.http.health_path)},
+    config_key{"relay",
+               "max_head_bytes",
+               type::size,
+               {1024, 32 * 1024},
+               "Of a request: its first line and fields. Longer: 431.",
+               TU_SLOT(all.relay.http.max_head_bytes)},
+    config_key{"relay",
+               "max_fields",
+               type::count,
+               {1, 1000},
+               "Of a request's head. More: 431.",
+               TU_SLOT(all.relay.http.max_fields)},
+    config_key{"relay", "header_timeout", type::time, zero_or(10ms, 1h),
+               "A visitor has so long for a whole head. 0: no limit.",
+               TU_SLOT(all.relay.http.header_timeout)},
+    config_key{"relay", "idle_timeout", type::time, zero_or(10ms, 24h),
+               "A visitor's connection may be silent so long between requests; at least "
+               "`header_timeout`. 0: no limit.",
+               TU_SLOT(all.relay.http.idle_timeout)},
+    config_key{"relay",
+               "min_body_rate",
+               type::count,
+               {0, 1'000'000},
+               "Bytes a second, each way, while a body is under way; slower is cut. 0: no limit.",
+               TU_SLOT(all.relay.http.min_body_rate)},
+    config_key{"relay",
+               "max_visitors",
+               type::count,
+               {1, 1'000'000},
+               "Most connections of HTTP visitors, idle ones too.",
+               TU_SLOT(all.relay.http.max_visitors)},
+    config_key{"relay",
+               "max_exchanges_per_address",
+               type::count,
+               {1, 1'000'000},
+               "Most requests at once from one address. More: 503.",
+               TU_SLOT(all.relay.http.max_exchanges_per_address)},
     config_key{"relay", "insecure_open", type::boolean, one_word, "Let agents in without a token.",
                TU_SLOT(all.relay.insecure_open)},
     config_key{"relay", "insecure_plaintext", type::boolean, one_word,
@@ -247,12 +341,29 @@ constexpr std::array keys{
                "Which of the relay's `tcp_ports` its services may have.",
                TU_SLOT(grant->tcp_ports),
                "all"},
+    config_key{"relay.tokens",
+               "subdomains",
+               type::subdomain_patterns,
+               {0, 1024},
+               "Names below the relay's `domain` that its services may have, such as `app` or "
+               "`app-*`; `*` stands for any letters, digits and dashes.",
+               TU_SLOT(grant->subdomains),
+               "all"},
+    config_key{"relay.tokens",
+               "hostnames",
+               type::hostname_patterns,
+               {0, 1024},
+               "Names elsewhere that its services may have: `app.example.com`, `*.example.com` for "
+               "that zone, `*` for any.",
+               TU_SLOT(grant->hostnames)},
 
     config_key{"log", "level", type::choice, one_word, "Lines of less weight are left out.",
                TU_SLOT(all.log.level)},
     config_key{"log", "format", type::choice, one_word,
                "`auto` is `text` on a terminal, else `logfmt`.", TU_SLOT(all.log.format)},
-    config_key{"log", "access", type::boolean, one_word, "One line for each visitor's connection.",
+    config_key{"log", "access", type::boolean, one_word,
+               "One line for each visitor's connection or request; off: only of those that went "
+               "wrong.",
                TU_SLOT(all.log.access)},
 
     config_key{"io_uring",
@@ -286,8 +397,9 @@ constexpr std::array keys{
 constexpr std::array<std::string_view, 5> level_words{"trace", "debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 4> format_words{"auto", "text", "logfmt", "json"};
 constexpr std::array<std::string_view, 3> proxy_words{"off", "v1", "v2"};
+constexpr std::array<std::string_view, 4> proxy_in_words{"off", "v1", "v2", "auto"};
 constexpr std::array<std::string_view, 2> speaker_words{"client", "server"};
-constexpr std::array<std::string_view, 1> kind_words{"tcp"};
+constexpr std::array<std::string_view, 2> kind_words{"tcp", "http"};
 
 }  // namespace
 
@@ -305,6 +417,25 @@ std::string config_key::variable() const {
                         : static_cast<char>(std::toupper(static_cast<unsigned char>(character)));
     }
     return text;
+}
+
+bool is_list(value_type type) noexcept {
+    switch (type) {
+        case value_type::relay_addresses:
+        case value_type::networks:
+        case value_type::subdomain_patterns:
+        case value_type::hostnames:
+        case value_type::hostname_patterns: return true;
+        default: return false;
+    }
+}
+
+bool is_for(const config_key& key, service_kind kind) noexcept {
+    const bool of_services = key.table == "services";
+    const bool http_only = key.table == "services.http" ||
+                           (of_services && (key.name == "subdomain" || key.name == "hostnames"));
+    const bool tcp_only = of_services && (key.name == "remote_port" || key.name == "speaks_first");
+    return kind == service_kind::http ? !tcp_only : !http_only;
 }
 
 std::span<const config_table> config_tables() noexcept { return tables; }
@@ -326,6 +457,7 @@ const config_key* find_key(std::string_view table, std::string_view name) noexce
 std::span<const std::string_view> words(log_level) noexcept { return level_words; }
 std::span<const std::string_view> words(log_format) noexcept { return format_words; }
 std::span<const std::string_view> words(enum proxy_protocol) noexcept { return proxy_words; }
+std::span<const std::string_view> words(enum proxy_protocol_in) noexcept { return proxy_in_words; }
 std::span<const std::string_view> words(first_speaker) noexcept { return speaker_words; }
 std::span<const std::string_view> words(service_kind) noexcept { return kind_words; }
 

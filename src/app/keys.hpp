@@ -18,8 +18,6 @@ namespace tunnel_uring {
 
 using port_range = std::pair<std::uint16_t, std::uint16_t>;
 
-enum class service_kind { tcp };
-
 // All that can be configured, as the tables of the file have it.
 struct settings {
     agent_config agent;
@@ -30,7 +28,6 @@ struct settings {
     duration grace = agent_config{}.grace;
     std::string token_file;
     port_range tcp_ports{relay_config{}.tcp_ports_first, relay_config{}.tcp_ports_last};
-    std::vector<service_kind> service_kinds;  // One for each of agent.services.
     std::uint32_t config_version = 1;
 };
 
@@ -39,7 +36,6 @@ struct key_scope {
     settings& all;
     pool_config* pool = nullptr;  // That of `all` or of `service`.
     service_config* service = nullptr;
-    service_kind* kind = nullptr;
     token_grant* grant = nullptr;
 };
 
@@ -55,19 +51,30 @@ enum class value_type {
     dial_address,   // host:port, port or unix:/path
     relay_address,  // host:port
     relay_addresses,
-    listen_address,  // a numeric host:port
-    host_address,    // a numeric host
+    listen_address,           // a numeric host:port
+    optional_listen_address,  // that, or ""
+    host_address,             // a numeric host
     token,
     public_key,
     ports,  // 15000-15999 or one port
     port_list,
-    choice,  // one of some words
+    domain,              // tunnel.example.com
+    public_url,          // https://tunnel.example.com, or ""
+    networks,            // addresses and networks
+    url_path,            // /health, or ""
+    subdomain,           // app, a.b or ""
+    subdomain_patterns,  // app-*
+    hostnames,           // app.example.com, *.example.com
+    hostname_patterns,   // those and *
+    host_header,         // preserve, upstream or a host
+    choice,              // one of some words
 };
 
 using value_slot =
     std::variant<bool*, std::uint16_t*, std::uint32_t*, double*, duration*, std::string*,
                  std::vector<std::string>*, port_range*, std::vector<port_range>*, log_level*,
-                 log_format*, enum proxy_protocol*, first_speaker*, service_kind*>;
+                 log_format*, enum proxy_protocol*, enum proxy_protocol_in*, first_speaker*,
+                 service_kind*>;
 
 // Inclusive; nanoseconds for times, bytes for sizes, characters for text.
 struct value_limits {
@@ -100,6 +107,17 @@ struct config_table {
     bool repeats() const noexcept { return repeated || !owner.empty(); }
 };
 
+// What is told of a pool to start from where nobody has said it: an http service's connections
+// serve one visitor after another, so some always stand ready; a tcp service is not connected to
+// before it is asked for.
+inline constexpr std::uint32_t http_warm_up_size = 10;
+inline constexpr std::uint32_t http_min_idle_connections = 5;
+
+// Lists of text, whose flags may be repeated.
+bool is_list(value_type type) noexcept;
+// False for keys of [[services]] and its tables that mean nothing to a service of this kind.
+bool is_for(const config_key& key, service_kind kind) noexcept;
+
 // In the order in which they are documented and printed.
 std::span<const config_table> config_tables() noexcept;
 std::span<const config_key> config_keys() noexcept;
@@ -110,6 +128,7 @@ const config_key* find_key(std::string_view table, std::string_view name) noexce
 std::span<const std::string_view> words(log_level) noexcept;
 std::span<const std::string_view> words(log_format) noexcept;
 std::span<const std::string_view> words(enum proxy_protocol) noexcept;
+std::span<const std::string_view> words(enum proxy_protocol_in) noexcept;
 std::span<const std::string_view> words(first_speaker) noexcept;
 std::span<const std::string_view> words(service_kind) noexcept;
 

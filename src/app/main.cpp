@@ -53,19 +53,22 @@ exit_status make_token(const invocation& asked, const loaded_config& config) {
     scope.grant = &grant;
     grant.name = config.values.agent.name;
     std::vector<config_problem> problems;
-    const auto take = [&](std::string_view key, const std::string& text) {
+    const auto take = [&](std::string_view key, const std::string& text, const char* flag) {
+        if (text.empty()) return;
         raw_value word;
         word.text = text;
         const auto wrong = assign(*find_key("relay.tokens", key), scope, word);
-        if (!text.empty() && wrong)
-            problems.push_back(
-                {{value_source::flag, key == "name" ? "--name" : "--tcp-ports"}, *wrong, true});
+        if (wrong) problems.push_back({{value_source::flag, flag}, *wrong, true});
     };
-    take("name", asked.name);
-    take("tcp_ports", asked.tcp_ports);
+    take("name", asked.name, "--name");
+    take("tcp_ports", asked.tcp_ports, "--tcp-ports");
+    take("subdomains", asked.subdomains, "--subdomains");
+    take("hostnames", asked.hostnames, "--hostnames");
     if (!problems.empty()) return complain(problems);
     options.name = grant.name;
     options.tcp_ports = grant.tcp_ports;
+    options.subdomains = grant.subdomains;
+    options.hostnames = grant.hostnames;
     return run_token(options);
 }
 
@@ -84,7 +87,10 @@ exit_status serve(const invocation& asked, loaded_config config) {
     if (config.values.agent.token.empty())
         log_warn("token.none", "there is no token; only a relay with --insecure-open lets us in");
     agent_output output;
-    output.url_only = asked.what == command::tcp;
+    using form = agent_output::form;
+    const bool at_terminal = ::isatty(STDOUT_FILENO) == 1 && !asked.url_only && !asked.quiet;
+    if (asked.what == command::tcp) output.what = form::urls;
+    if (asked.what == command::http) output.what = at_terminal ? form::requests : form::urls;
     return run_agent(config.values.agent, config.values.log, output);
 }
 
@@ -103,8 +109,8 @@ exit_status run(invocation asked) {
     }
     asked.sources.environment = read_environment();
     loaded_config config = load_config(asked.sources);
-    const bool needs_config =
-        asked.what == command::tcp || asked.what == command::agent || asked.what == command::relay;
+    const bool needs_config = asked.what == command::http || asked.what == command::tcp ||
+                              asked.what == command::agent || asked.what == command::relay;
     if (!needs_config && asked.what != command::check) {
         // What a file says is no matter of theirs.
         std::erase_if(config.problems, [](const config_problem& one) {

@@ -4,8 +4,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <random>
 
+#include "app/role_logs.hpp"
 #include "app/signals.hpp"
 #include "base/log.hpp"
 #include "net/address.hpp"
@@ -17,11 +19,6 @@ namespace tunnel_uring {
 
 namespace {
 
-void say(const std::string& line) {
-    std::fputs((line + "\n").c_str(), stdout);
-    std::fflush(stdout);
-}
-
 // For whoever checks that nothing is left when a role has ended.
 void print_census(const io_context& io) {
     if (std::getenv("TUNNEL_URING_CENSUS") == nullptr) return;
@@ -31,109 +28,6 @@ void print_census(const io_context& io) {
                     left.buffers, left.descriptors, left.descriptors, live_frames());
     std::fputs(line.c_str(), stderr);
 }
-
-void log_end(const log_config& log, std::string_view service, std::string_view visitor,
-             const exchange_end& how) {
-    if (!log.access && how.clean) return;
-    const std::string_view reason = how.clean    ? "complete"
-                                    : how.reason ? describe(*how.reason)
-                                                 : "cut";
-    const std::string_view sentence = how.sentence.empty() ? reason : how.sentence;
-    if (how.clean)
-        log_info("exchange.ended", sentence, {{"service", service}, {"visitor", visitor}});
-    else log_warn("exchange.cut", sentence, {{"service", service}, {"visitor", visitor}});
-}
-
-class relay_log final : public relay_observer {
-  public:
-    explicit relay_log(const log_config& log) noexcept : log_{log} {}
-
-    void agent_connected(std::string_view agent, std::string_view from) override {
-        log_info("agent.connected", "an agent is here", {{"agent", agent}, {"from", from}});
-    }
-    void agent_gone(std::string_view agent, std::string_view why) override {
-        log_info("agent.gone", why, {{"agent", agent}});
-    }
-    void connection_refused(std::string_view from, std::string_view why) override {
-        log_warn("connection.refused", why, {{"from", from}});
-    }
-    void port_opened(std::string_view agent, std::string_view service,
-                     std::string_view address) override {
-        log_info("port.opened", "visitors may come",
-                 {{"agent", agent}, {"service", service}, {"address", address}});
-    }
-    void port_closed(std::string_view agent, std::string_view service,
-                     std::string_view address) override {
-        log_info("port.closed", "no more visitors",
-                 {{"agent", agent}, {"service", service}, {"address", address}});
-    }
-    void exchange_ended(std::string_view service, std::string_view visitor,
-                        const exchange_end& how) override {
-        log_end(log_, service, visitor, how);
-    }
-
-  private:
-    const log_config& log_;
-};
-
-class agent_log final : public agent_observer {
-  public:
-    agent_log(const log_config& log, const agent_output& output, stop_signals& signals) noexcept
-        : log_{log}, output_{output}, signals_{signals} {}
-
-    void connected(std::string_view relay) override {
-        log_info("relay.connected", "connected to the relay", {{"relay", relay}});
-    }
-    void disconnected(std::string_view relay, std::string_view why) override {
-        log_warn("relay.lost", why, {{"relay", relay}});
-    }
-    void retrying(std::string_view relay, std::string_view why, std::uint32_t attempt,
-                  duration delay) override {
-        log_warn("relay.retry", why, {{"relay", relay}, {"attempt", attempt}, {"in", delay}});
-    }
-    void refused(std::string_view relay, std::uint16_t, std::string_view sentence) override {
-        log_error("relay.refused", sentence, {{"relay", relay}});
-        give_up();
-    }
-    void service_open(std::string_view service, std::string_view public_address) override {
-        worked_ = true;
-        log_info("service.open", "visitors reach it here",
-                 {{"service", service}, {"address", public_address}});
-        std::string& last = announced_[std::string{service}];
-        if (last == public_address) return;
-        last = public_address;
-        if (output_.url_only) say(fmt::format("tcp://{}", public_address));
-        else say(fmt::format("service {} tcp://{}", service, public_address));
-    }
-    void service_refused(std::string_view service, std::uint16_t,
-                         std::string_view sentence) override {
-        log_error("service.refused", sentence, {{"service", service}});
-        give_up();
-    }
-    void exchange_ended(std::string_view service, std::string_view visitor,
-                        const exchange_end& how) override {
-        log_end(log_, service, visitor, how);
-    }
-
-    bool gave_up() const noexcept { return gave_up_; }
-
-  private:
-    // Before anything has worked a refusal is a mistake of the person who started it; later it is
-    // the relay's trouble, and passes.
-    void give_up() {
-        if (!output_.end_when_refused || worked_) return;
-        gave_up_ = true;
-        signals_.request_drain();
-        signals_.request_stop();
-    }
-
-    const log_config& log_;
-    const agent_output& output_;
-    stop_signals& signals_;
-    std::map<std::string, std::string> announced_;
-    bool worked_ = false;
-    bool gave_up_ = false;
-};
 
 task<> serve_relay(io_context& io, const relay_config& config, const log_config& log,
                    stop_signals& signals, exit_status& status) {
@@ -146,6 +40,8 @@ task<> serve_relay(io_context& io, const relay_config& config, const log_config&
         co_return;
     }
     say("listening control " + format(serving.control_address()));
+    const std::optional<socket_address> http = serving.http_address();
+    if (http && !config.http.listen.empty()) say("listening http " + format(*http));
     cancel_source over;
     nursery watching;
     watching.start(signals.watch(io, over.token()));
@@ -156,7 +52,7 @@ task<> serve_relay(io_context& io, const relay_config& config, const log_config&
 
 task<> serve_agent(io_context& io, const agent_config& config, const log_config& log,
                    const agent_output& output, stop_signals& signals, exit_status& status) {
-    agent_log watcher{log, output, signals};
+    agent_log watcher{config, log, output, signals};
     resolver names{io};
     agent serving{io, config, names, watcher, std::random_device{}()};
     cancel_source over;

@@ -40,11 +40,21 @@ std::string ports_text(const std::vector<port_range>& ranges) {
     return text;
 }
 
+std::string toml_list(const std::vector<std::string>& texts) {
+    std::string text;
+    for (const std::string& one : texts) text += (text.empty() ? "" : ", ") + json_string(one);
+    return "[" + text + "]";
+}
+
 std::string stanza(const token_options& options, const std::string& key) {
     std::string text =
         fmt::format("[[relay.tokens]]\nname = \"{}\"\npublic_key = \"{}\"\n", options.name, key);
     if (!options.tcp_ports.empty())
         text += fmt::format("tcp_ports = \"{}\"\n", ports_text(options.tcp_ports));
+    if (!options.subdomains.empty())
+        text += fmt::format("subdomains = {}\n", toml_list(options.subdomains));
+    if (!options.hostnames.empty())
+        text += fmt::format("hostnames = {}\n", toml_list(options.hostnames));
     return text;
 }
 
@@ -65,6 +75,8 @@ exit_status run_token(const token_options& options) {
         if (options.out.empty()) out["token"] = made.text();
         else out["file"] = options.out;
         if (!options.tcp_ports.empty()) out["tcp_ports"] = ports_text(options.tcp_ports);
+        if (!options.subdomains.empty()) out["subdomains"] = options.subdomains;
+        if (!options.hostnames.empty()) out["hostnames"] = options.hostnames;
         fmt::print("{}\n", out.dump());
     } else {
         if (options.out.empty())

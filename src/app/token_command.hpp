@@ -11,8 +11,10 @@ namespace tunnel_uring {
 
 struct token_options {
     std::string name;
-    std::vector<port_range> tcp_ports;  // Empty: all.
-    std::string out;                    // The token goes into this new file; "": to stdout.
+    std::vector<port_range> tcp_ports;    // Empty: all.
+    std::vector<std::string> subdomains;  // Likewise.
+    std::vector<std::string> hostnames;   // Empty: none.
+    std::string out;                      // The token goes into this new file; "": to stdout.
     bool json = false;
 };
 

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "app/host_names.hpp"
 #include "app/nearest.hpp"
 #include "base/check.hpp"
 #include "base/log.hpp"
@@ -100,11 +101,13 @@ problem assign_number(const config_key& key, Number& field, const raw_value& val
 // ── text of all kinds ──
 
 problem check_address(std::string& text, value_type type) {
+    if (text.find("://") != std::string::npos)
+        return quote(text) + " is a URL; write host:port alone, such as localhost:3000";
     const result<host_port> where = parse_host_port(text);
     if (!where) return where.error().sentence();
     host_port address = *where;
     if (type == value_type::listen_address) {
-        if (address.is_unix()) return quote(text) + " is a unix socket; agents come in by TCP";
+        if (address.is_unix()) return quote(text) + " is a unix socket; this listens on TCP only";
         if (address.host.empty()) address.host = "0.0.0.0";
         if (address.host == "localhost") address.host = "127.0.0.1";
         if (!is_numeric(address))
@@ -154,6 +157,19 @@ problem check_text(const config_key& key, value_type type, std::string& text) {
             text = format_public_key(*parsed);
             return {};
         }
+        case value_type::optional_listen_address:
+            return text.empty() ? problem{} : check_address(text, value_type::listen_address);
+        case value_type::domain: return check_domain(text);
+        case value_type::public_url: return check_public_url(text);
+        case value_type::networks: return check_network(text);
+        case value_type::subdomain: return check_subdomain(text);
+        case value_type::subdomain_patterns: return check_subdomain_pattern(text);
+        case value_type::hostnames: return check_hostname(text);
+        case value_type::hostname_patterns: return check_hostname_pattern(text);
+        case value_type::host_header: return check_host_header(text);
+        case value_type::url_path:
+            if (problem found = check_url_path(text)) return found;
+            [[fallthrough]];
         default:
             if (within(key.limits, static_cast<double>(text.size()))) return {};
             return fmt::format("it has more than {:.0f} characters", key.limits.most);
@@ -189,16 +205,21 @@ problem assign_texts(const config_key& key, std::vector<std::string>& field,
                      const raw_value& value) {
     if (value.what != kind::word && value.what != kind::text && value.what != kind::list)
         return wrong(key, value);
+    const value_type of_item =
+        key.type == value_type::relay_addresses ? value_type::relay_address : key.type;
     std::vector<std::string> texts;
     for (const raw_value& item : items_of(value)) {
         if (item.what != kind::word && item.what != kind::text) return wrong(key, item);
         std::string text = item.text;
-        if (problem found = check_text(key, value_type::relay_address, text)) return found;
+        if (problem found = check_text(key, of_item, text)) return found;
         if (std::find(texts.begin(), texts.end(), text) != texts.end())
             return quote(text) + " is there twice";
         texts.push_back(std::move(text));
     }
-    if (!within(key.limits, static_cast<double>(texts.size()))) return wrong(key, value);
+    if (!within(key.limits, static_cast<double>(texts.size()))) {
+        if (texts.empty()) return wrong(key, value);
+        return fmt::format("{} are too many; at most {:.0f} may be", texts.size(), key.limits.most);
+    }
     field = std::move(texts);
     return {};
 }
@@ -368,6 +389,23 @@ std::string describe_type(const config_key& key) {
         case value_type::relay_address: return "an address: host:port";
         case value_type::relay_addresses: return "a list of 1 to 16 addresses host:port";
         case value_type::listen_address: return "an address to listen on, such as 0.0.0.0:7443";
+        case value_type::optional_listen_address:
+            return "an address to listen on, such as 0.0.0.0:8080, or \"\"";
+        case value_type::domain: return "a DNS name, such as tunnel.example.com";
+        case value_type::public_url:
+            return "a URL without a path, such as https://tunnel.example.com, or \"\"";
+        case value_type::networks:
+            return "a list of addresses and networks, such as 127.0.0.1 and 10.0.0.0/8";
+        case value_type::url_path: return "an absolute path, such as /health, or \"\"";
+        case value_type::subdomain: return "a name below a domain, such as app or a.b, or \"\"";
+        case value_type::subdomain_patterns:
+            return "a list of names below a domain, with \"*\" for any part: app, app-*";
+        case value_type::hostnames:
+            return fmt::format("a list of at most {:.0f} names: app.example.com, *.example.com",
+                               limits.most);
+        case value_type::hostname_patterns:
+            return "a list of names: app.example.com, *.example.com, or * for any";
+        case value_type::host_header: return "\"preserve\", \"upstream\", or a host to say";
         case value_type::host_address: return "the number of an address, such as 0.0.0.0 or ::1";
         case value_type::token: return "a token, \"tut_\" and 48 characters";
         case value_type::public_key: return "a public key, \"ed25519:\" and 43 characters";
@@ -377,9 +415,8 @@ std::string describe_type(const config_key& key) {
     }
     settings all;
     service_config service;
-    service_kind of_kind{};
     token_grant grant;
-    key_scope scope{all, &all.pool, &service, &of_kind, &grant};
+    key_scope scope{all, &all.pool, &service, &grant};
     return std::visit(
         [](const auto* field) -> std::string {
             using field_type = std::remove_cvref_t<decltype(*field)>;

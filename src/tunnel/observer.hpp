@@ -55,6 +55,9 @@ class agent_observer {
     virtual void service_open(std::string_view service, std::span<const std::string> urls) = 0;
     virtual void service_refused(std::string_view service, std::uint16_t code,
                                  std::string_view sentence) = 0;
+    // No connection for its warm-up could be made. Visitors may come all the same, and are refused
+    // until the upstream is there.
+    virtual void upstream_down(std::string_view service, std::string_view why) = 0;
     virtual void exchange_ended(std::string_view service, std::string_view visitor,
                                 const exchange_end& how) = 0;
     virtual void request_ended(const request_report& what) = 0;

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "app/host_checks.hpp"
 
@@ -34,6 +35,13 @@ class loopback_socket {
     ~loopback_socket() { ::close(fd_); }
     loopback_socket(const loopback_socket&) = delete;
     loopback_socket& operator=(const loopback_socket&) = delete;
+    // Takes one connection, says `first` and closes it.
+    void greet(std::string_view first) const {
+        const int accepted = ::accept(fd_, nullptr, nullptr);
+        EXPECT_EQ(::write(accepted, first.data(), first.size()),
+                  static_cast<ssize_t>(first.size()));
+        ::close(accepted);
+    }
     std::uint16_t port() const noexcept { return port_; }
     std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
 
@@ -73,6 +81,45 @@ TEST(check_reachable, tells_who_answers_and_who_does_not) {
     EXPECT_EQ(rows[2].what, verdict::warn);
 }
 
+TEST(check_http_upstream, tells_who_answers_and_who_speaks_first) {
+    const loopback_socket silent{true};
+    const loopback_socket closed{false};
+    const loopback_socket talker{true};
+    const loopback_socket gone{true};
+    std::vector<check_row> rows;
+    check_http_upstream("service web", silent.address(), rows);
+    check_http_upstream("service web", closed.address(), rows);
+    std::thread greeting{[&talker] { talker.greet("220 mail\r\n"); }};
+    check_http_upstream("service web", talker.address(), rows);
+    greeting.join();
+    std::thread leaving{[&gone] { gone.greet(""); }};
+    check_http_upstream("service web", gone.address(), rows);
+    leaving.join();
+    ASSERT_EQ(rows.size(), 4U);
+    EXPECT_EQ(row_text(rows[0]), "[ OK ] service web: " + silent.address() + ": answers");
+    EXPECT_EQ(rows[1].what, verdict::warn);
+    EXPECT_NE(rows[1].text.find("Connection refused"), std::string::npos);
+    EXPECT_EQ(rows[2].what, verdict::warn);
+    EXPECT_NE(rows[2].text.find("this upstream spoke first"), std::string::npos);
+    EXPECT_NE(rows[2].remedy.find("type = \"tcp\""), std::string::npos);
+    EXPECT_EQ(rows[3].what, verdict::warn);
+    EXPECT_NE(rows[3].text.find("hung up"), std::string::npos);
+}
+
+TEST(check_domain, has_a_row_where_there_is_http) {
+    http_front_config config;
+    std::vector<check_row> rows;
+    check_domain(config, false, rows);
+    EXPECT_TRUE(rows.empty());
+    config.listen = "0.0.0.0:8080";
+    check_domain(config, false, rows);
+    config.domain = "tunnel.example.com";
+    check_domain(config, true, rows);
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(rows[0].what, verdict::ok);
+    EXPECT_EQ(rows[1].what, verdict::skip);
+}
+
 TEST(check_relay_ports, tells_which_are_taken) {
     const loopback_socket taken{true};
     relay_config config;
@@ -91,6 +138,13 @@ TEST(check_relay_ports, tells_which_are_taken) {
     rows.clear();
     check_relay_ports(config, rows);
     EXPECT_EQ(rows[0].what, verdict::ok);
+
+    config.http.listen = taken.address();
+    rows.clear();
+    check_relay_ports(config, rows);
+    ASSERT_EQ(rows.size(), 3U);
+    EXPECT_EQ(rows[1].what, verdict::fail);
+    EXPECT_NE(rows[1].text.find(taken.address() + " for visitors by HTTP"), std::string::npos);
 }
 
 TEST(check_token_file, wants_it_to_be_readable_by_its_owner_only) {
@@ -128,6 +182,10 @@ TEST(files_needed, of_a_small_relay_is_small_and_of_a_big_one_what_a_ring_holds)
     relay.max_exchanges = 10;
     EXPECT_LT(files_needed(relay), 100U);
     EXPECT_LE(most, 20'064U);
+    const std::uint64_t small = files_needed(relay);
+    relay.http.listen = "127.0.0.1:8080";
+    relay.http.max_visitors = 50;
+    EXPECT_EQ(files_needed(relay), small + 50);
 }
 
 }  // namespace

@@ -46,6 +46,123 @@ TEST(command_line, tcp_from_flags_alone_is_a_whole_config) {
     EXPECT_EQ(service.speaks_first, first_speaker::server);
 }
 
+TEST(command_line, http_from_flags_alone_is_a_whole_config) {
+    const loaded_config config = load({"http",
+                                       "3000",
+                                       "--relay",
+                                       "127.0.0.1:7443",
+                                       "--subdomain",
+                                       "App",
+                                       "--hostname",
+                                       "a.example",
+                                       "--hostname=*.b.example",
+                                       "--host-header",
+                                       "upstream",
+                                       "--pool",
+                                       "20",
+                                       "--warm",
+                                       "3",
+                                       "--response-timeout",
+                                       "5s",
+                                       "--proxy-protocol",
+                                       "v1",
+                                       "--no-forwarded"});
+    ASSERT_TRUE(config.problems.empty()) << config.problems.front().text();
+    ASSERT_EQ(config.values.agent.services.size(), 1U);
+    const service_config& service = config.values.agent.services[0];
+    EXPECT_EQ(service.name, "http");
+    EXPECT_EQ(service.type, service_kind::http);
+    EXPECT_EQ(service.upstream, "3000");
+    EXPECT_EQ(service.subdomain, "app");
+    EXPECT_EQ(service.hostnames, (std::vector<std::string>{"a.example", "*.b.example"}));
+    EXPECT_EQ(service.http.host_header, "upstream");
+    EXPECT_EQ(service.http.response_timeout, 5s);
+    EXPECT_FALSE(service.http.forwarded);
+    EXPECT_EQ(service.proxy_protocol, proxy_protocol::v1);
+    EXPECT_EQ(service.pool.max_pool_size, 20U);
+    EXPECT_EQ(service.pool.warm_up_size, 3U);
+    EXPECT_EQ(service.pool.min_idle_connections, 3U);
+}
+
+TEST(command_line, http_keeps_ten_connections_ready_unless_told_otherwise) {
+    const auto pool = [](std::initializer_list<std::string_view> arguments) {
+        return load(arguments).values.agent.services[0].pool;
+    };
+    EXPECT_EQ(pool({"http", "3000"}).warm_up_size, 10U);
+    EXPECT_EQ(pool({"http", "3000"}).min_idle_connections, 5U);
+    EXPECT_EQ(pool({"http", "3000", "--pool", "4"}).warm_up_size, 4U);
+    EXPECT_EQ(pool({"http", "3000", "--warm", "0"}).warm_up_size, 0U);
+    EXPECT_EQ(pool({"tcp", "3000"}).warm_up_size, 0U);
+}
+
+TEST(command_line, a_target_of_http_may_be_what_an_address_bar_has) {
+    const auto upstream = [](std::string_view target) {
+        return load({"http", target}).values.agent.services[0].upstream;
+    };
+    EXPECT_EQ(upstream("http://127.0.0.1:3000"), "127.0.0.1:3000");
+    EXPECT_EQ(upstream("http://localhost:3000/"), "localhost:3000");
+    EXPECT_EQ(upstream("http://localhost"), "localhost:80");
+    EXPECT_EQ(upstream("http://[::1]"), "[::1]:80");
+    EXPECT_EQ(upstream("http://[::1]:3000"), "[::1]:3000");
+    EXPECT_EQ(upstream("unix:/run/app.sock"), "unix:/run/app.sock");
+    EXPECT_EQ(wrong({"http", "https://localhost:3000"}),
+              "https://localhost:3000: services are spoken to without TLS; give the port where it "
+              "speaks http");
+    EXPECT_EQ(
+        wrong({"http", "http://localhost:3000/app"}),
+        "http://localhost:3000/app: a service is exposed as a whole, not below a path; end it "
+        "after the port");
+    EXPECT_NE(wrong({"http", "http://localhost:3000?a"}), "");
+    EXPECT_EQ(load({"tcp", "http://localhost:3000"}).problems[0].text(),
+              "the target: services.tcp.upstream: \"http://localhost:3000\" is a URL; write "
+              "host:port alone, such as localhost:3000");
+}
+
+TEST(command_line, flags_of_http_are_not_those_of_tcp) {
+    EXPECT_NE(wrong({"http", "3000", "--remote-port", "1"}), "");
+    EXPECT_NE(wrong({"http", "3000", "--speaks-first", "server"}), "");
+    EXPECT_NE(wrong({"tcp", "3000", "--subdomain", "a"}), "");
+    EXPECT_EQ(wrong({"http"}), "http needs a target: 3000, host:3000 or unix:/run/app.sock");
+    EXPECT_EQ(load({"http", "1", "--subdomain", "a b"}).problems[0].text(),
+              "--subdomain: services.http.subdomain: \"a b\" holds \" \"; a name has letters, "
+              "digits, \"-\", \"_\" and dots");
+}
+
+TEST(command_line, a_relay_is_told_of_http_by_flags) {
+    constexpr std::string_view key = "ed25519:e6g6ta0PE1bdyHtIwNx8jhgOqbB8YYfRl3cF0KaMf80";
+    loaded_config config =
+        load({"relay", "--listen", "127.0.0.1:0", "--http", "0.0.0.0:8080", "--domain",
+              "tunnel.example.com", "--public-url", "https://tunnel.example.com", "--trusted-proxy",
+              "127.0.0.1", "--trusted-proxy", "10.0.0.0/8", "--public-key", key});
+    require_relay(config);
+    ASSERT_TRUE(config.problems.empty()) << config.problems.front().text();
+    const http_front_config& http = config.values.relay.http;
+    EXPECT_EQ(http.listen, "0.0.0.0:8080");
+    EXPECT_EQ(http.domain, "tunnel.example.com");
+    EXPECT_EQ(http.public_url, "https://tunnel.example.com");
+    EXPECT_EQ(http.trusted_proxies, (std::vector<std::string>{"127.0.0.1", "10.0.0.0/8"}));
+    const token_grant& grant = config.values.relay.tokens[0];
+    EXPECT_TRUE(grant.subdomains.empty()) << "any";
+    EXPECT_EQ(grant.hostnames, std::vector<std::string>{"*"});
+}
+
+TEST(command_line, an_agents_services_may_be_http) {
+    const loaded_config config =
+        load({"agent", "--service",
+              "web=http://localhost:3000,type=http,subdomain=app,hostnames=a.example,hostnames=b."
+              "example,http.host_header=upstream,pool.warm_up_size=2",
+              "--service", "db=5432"});
+    ASSERT_TRUE(config.problems.empty()) << config.problems.front().text();
+    const service_config& service = config.values.agent.services[0];
+    EXPECT_EQ(service.type, service_kind::http);
+    EXPECT_EQ(service.upstream, "localhost:3000");
+    EXPECT_EQ(service.subdomain, "app");
+    EXPECT_EQ(service.hostnames, (std::vector<std::string>{"a.example", "b.example"}));
+    EXPECT_EQ(service.http.host_header, "upstream");
+    EXPECT_EQ(service.pool.warm_up_size, 2U);
+    EXPECT_EQ(config.values.agent.services[1].type, service_kind::tcp);
+}
+
 TEST(command_line, a_target_may_be_a_port_a_host_or_a_path) {
     for (const std::string_view target : {"3000", "host:3000", "[::1]:3000", "unix:/run/app.sock"})
         EXPECT_EQ(load({"tcp", target}).values.agent.services[0].upstream, target);
@@ -74,6 +191,7 @@ TEST(command_line, relay_from_flags_alone_is_a_whole_config) {
     EXPECT_EQ(relay.tcp_ports_last, 2010);
     ASSERT_EQ(relay.tokens.size(), 1U);
     EXPECT_EQ(relay.tokens[0].public_key, key);
+    EXPECT_EQ(relay.http.listen, "");
 }
 
 TEST(command_line, insecure_switches_set_the_key_of_their_role) {
@@ -103,7 +221,8 @@ TEST(command_line, a_malformed_service_is_explained) {
               "--service: \"5432\" has no name; write name=target, such as db=5432");
     EXPECT_TRUE(
         wrong({"agent", "--service", "a=1,port=2"})
-            .starts_with("--service: unknown key \"port\"; known: type, upstream, remote_port"));
+            .starts_with(
+                "--service: unknown key \"port\"; known: type, upstream, subdomain, hostnames"));
     EXPECT_EQ(load({"agent", "--service", "a=1", "--service", "a=2"}).problems[0].text(),
               "--service: services: two have the name \"a\"; give each its own");
 }
@@ -140,8 +259,8 @@ TEST(command_line, wrong_usage_is_one_sentence_with_a_remedy) {
     EXPECT_EQ(wrong({}), "a command is missing; try `tunnel-uring demo` or `tunnel-uring --help`");
     EXPECT_EQ(wrong({"realy"}), "there is no command \"realy\"; did you mean relay?");
     EXPECT_EQ(wrong({"frobnicate"}),
-              "there is no command \"frobnicate\"; commands are demo, tcp, agent, relay, check, "
-              "token");
+              "there is no command \"frobnicate\"; commands are demo, http, tcp, agent, relay, "
+              "check, token");
     EXPECT_EQ(wrong({"tcp"}), "tcp needs a target: 3000, host:3000 or unix:/run/app.sock");
     EXPECT_EQ(wrong({"tcp", "1", "2"}), "\"2\" is too much: tcp takes one target");
     EXPECT_EQ(wrong({"relay", "1"}), "\"1\" is too much: relay takes options only");
@@ -159,7 +278,7 @@ TEST(command_line, wrong_usage_is_one_sentence_with_a_remedy) {
 
 TEST(command_line, commands_that_are_not_there_yet_are_unknown) {
     for (const std::string_view later :
-         {"http", "status", "top", "inspect", "bench", "reload", "completion"})
+         {"status", "top", "inspect", "bench", "reload", "completion"})
         EXPECT_NE(wrong({later}), "") << later;
 }
 
@@ -193,8 +312,8 @@ TEST(help_text, of_all_names_each_command_and_exit_status) {
 }
 
 TEST(help_text, fits_into_a_hundred_columns) {
-    for (const command what : {command::none, command::demo, command::tcp, command::agent,
-                               command::relay, command::check, command::token}) {
+    for (const command what : {command::none, command::demo, command::http, command::tcp,
+                               command::agent, command::relay, command::check, command::token}) {
         const std::string text = help_text(what);
         std::size_t begin = 0;
         while (begin < text.size()) {

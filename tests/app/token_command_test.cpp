@@ -47,10 +47,19 @@ TEST_F(token_command, prints_one_object_for_machines) {
     const result<token> made = token::parse(out["token"].get<std::string>());
     ASSERT_TRUE(made);
     EXPECT_EQ(out["public_key"], format_public_key(made->key()));
+    EXPECT_FALSE(out.contains("subdomains"));
+    EXPECT_FALSE(out.contains("hostnames"));
+    options_.subdomains = {"app", "app-*"};
+    options_.hostnames = {"*"};
+    const nlohmann::json limited = nlohmann::json::parse(run());
+    EXPECT_EQ(limited["subdomains"], options_.subdomains);
+    EXPECT_EQ(limited["hostnames"], options_.hostnames);
 }
 
 TEST_F(token_command, prints_a_stanza_that_the_relay_reads) {
     options_.tcp_ports = {{15000, 15010}};
+    options_.subdomains = {"app", "app-*"};
+    options_.hostnames = {"*.example.com"};
     const std::string out = run();
     const std::size_t begin = out.find("[[relay.tokens]]");
     ASSERT_NE(begin, std::string::npos) << out;
@@ -63,6 +72,8 @@ TEST_F(token_command, prints_a_stanza_that_the_relay_reads) {
     ASSERT_EQ(config.values.relay.tokens.size(), 1U);
     EXPECT_EQ(config.values.relay.tokens[0].name, "laptop");
     EXPECT_EQ(config.values.relay.tokens[0].tcp_ports, options_.tcp_ports);
+    EXPECT_EQ(config.values.relay.tokens[0].subdomains, options_.subdomains);
+    EXPECT_EQ(config.values.relay.tokens[0].hostnames, options_.hostnames);
 }
 
 TEST_F(token_command, writes_the_token_where_only_its_owner_reads_it_and_does_not_print_it) {

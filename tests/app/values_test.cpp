@@ -26,9 +26,8 @@ raw_value list(std::vector<raw_value> items) {
 struct everything {
     settings all;
     service_config service;
-    service_kind of_kind{};
     token_grant grant;
-    key_scope scope{all, &all.pool, &service, &of_kind, &grant};
+    key_scope scope{all, &all.pool, &service, &grant};
 };
 
 const config_key& key(std::string_view table, std::string_view name) {
@@ -126,7 +125,10 @@ TEST(assign, takes_the_words_of_a_choice_and_names_the_nearest) {
     EXPECT_EQ(put("log", "format", word("auto")), "\"auto\"");
     EXPECT_EQ(say("log", "level", word("inof")),
               "\"inof\" is not one of: trace, debug, info, warn, error; did you mean \"info\"?");
-    EXPECT_EQ(say("services", "type", make(kind::text, "http")), "\"http\" is not one of: tcp");
+    EXPECT_EQ(put("services", "type", make(kind::text, "http")), "\"http\"");
+    EXPECT_EQ(say("services", "type", make(kind::text, "https")),
+              "\"https\" is not one of: tcp, http; did you mean \"http\"?");
+    EXPECT_EQ(put("relay", "proxy_protocol_in", word("auto")), "\"auto\"");
     EXPECT_EQ(say("services", "speaks_first", make(kind::integer, "1")),
               "1 is not one of: client, server");
 }
@@ -162,6 +164,54 @@ TEST(assign, takes_numeric_addresses_to_listen_on) {
     EXPECT_NE(say("relay", "control_listen", word("unix:/x")), "");
     EXPECT_EQ(put("relay", "tcp_host", word("::1")), "\"::1\"");
     EXPECT_NE(say("relay", "tcp_host", word("example.com")), "");
+}
+
+TEST(assign, takes_no_http_listener_as_well_as_one) {
+    EXPECT_EQ(put("relay", "http_listen", word("8080")), "\"0.0.0.0:8080\"");
+    EXPECT_EQ(put("relay", "http_listen", word("[::1]:0")), "\"[::1]:0\"");
+    EXPECT_EQ(put("relay", "http_listen", make(kind::text, "")), "\"\"");
+    EXPECT_NE(say("relay", "http_listen", word("example.com:80")), "");
+    EXPECT_EQ(say("relay", "http_listen", word("unix:/x")),
+              "\"unix:/x\" is a unix socket; this listens on TCP only");
+    EXPECT_EQ(say("relay", "control_listen", word("http://127.0.0.1:1")),
+              "\"http://127.0.0.1:1\" is a URL; write host:port alone, such as localhost:3000");
+}
+
+TEST(assign, takes_names_in_lists_and_keeps_them_in_one_form) {
+    const auto text = [](const char* of) { return make(kind::text, of); };
+    EXPECT_EQ(put("services", "hostnames", list({text("App.Example.com"), text("*.b.example")})),
+              "[\"app.example.com\", \"*.b.example\"]");
+    EXPECT_EQ(put("services", "hostnames", word("a.example,b.example")),
+              "[\"a.example\", \"b.example\"]");
+    EXPECT_EQ(put("services", "hostnames", list({})), "[]");
+    EXPECT_EQ(say("services", "hostnames", word("a.example,A.example")),
+              "\"a.example\" is there twice");
+    EXPECT_EQ(say("services", "hostnames", word("*")),
+              "\"*\" has a \"*\" where none may be; a zone is \"*.example.com\"");
+    EXPECT_EQ(put("relay.tokens", "hostnames", word("*")), "[\"*\"]");
+    EXPECT_EQ(put("relay.tokens", "subdomains", word("app,app-*")), "[\"app\", \"app-*\"]");
+    EXPECT_EQ(put("relay", "trusted_proxies", word("127.0.0.1,10.0.0.0/8")),
+              "[\"127.0.0.1\", \"10.0.0.0/8\"]");
+    std::vector<raw_value> many;
+    for (int i = 0; i < 17; ++i) many.push_back(text(("h" + std::to_string(i)).c_str()));
+    EXPECT_EQ(say("services", "hostnames", list(many)), "17 are too many; at most 16 may be");
+}
+
+TEST(assign, takes_what_http_is_told) {
+    EXPECT_EQ(put("relay", "domain", word("Tunnel.Example.com")), "\"tunnel.example.com\"");
+    EXPECT_NE(say("relay", "domain", word("")), "");
+    EXPECT_EQ(put("relay", "public_url", word("https://a.example/")), "\"https://a.example\"");
+    EXPECT_EQ(put("relay", "health_path", word("")), "\"\"");
+    EXPECT_NE(say("relay", "health_path", word("/" + std::string(256, 'x'))), "");
+    EXPECT_EQ(put("services", "subdomain", word("App")), "\"app\"");
+    EXPECT_EQ(put("services.http", "host_header", word("upstream")), "\"upstream\"");
+    EXPECT_EQ(put("services.http", "response_timeout", word("0")), "\"0s\"");
+    EXPECT_EQ(put("relay", "header_timeout", word("0")), "\"0s\"");
+    EXPECT_EQ(put("relay", "max_head_bytes", word("32KiB")), "\"32KiB\"");
+    EXPECT_NE(say("relay", "max_head_bytes", word("33KiB")), "");
+    EXPECT_NE(say("relay", "max_head_bytes", word("1000")), "");
+    EXPECT_NE(say("relay", "max_fields", word("0")), "");
+    EXPECT_EQ(put("relay", "min_body_rate", word("0")), "0");
 }
 
 TEST(assign, takes_ranges_of_ports) {

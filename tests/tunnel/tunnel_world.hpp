@@ -85,10 +85,11 @@ class world {
         void refused(std::string_view, std::uint16_t, std::string_view) override {}
         void service_open(std::string_view, std::span<const std::string> urls) override {
             open = true;
-            where = urls[0].substr(6);
+            where = urls.front().substr(std::string_view{"tcp://"}.size());
             changed.notify_all();
         }
         void service_refused(std::string_view, std::uint16_t, std::string_view) override {}
+        void upstream_down(std::string_view, std::string_view) override {}
         void exchange_ended(std::string_view, std::string_view, const exchange_end&) override {}
         void request_ended(const request_report&) override {}
 
