@@ -3,28 +3,12 @@
 #include <memory>
 #include <vector>
 
+#include "coro/coro_fixture.hpp"
 #include "coro/event.hpp"
 #include "coro/nursery.hpp"
-#include "coro/run_queue.hpp"
 
 namespace tunnel_uring {
 namespace {
-
-// Runs `main` and all that becomes ready, to quiescence; takes the census of frames.
-class coro : public testing::Test {
-  protected:
-    void run(task<> main) {
-        const run_queue::entered here{queue_};
-        nursery root;
-        root.start(std::move(main));
-        while (!queue_.empty()) queue_.run_batch();
-        ASSERT_EQ(root.running(), 0U);
-    }
-    void TearDown() override { EXPECT_EQ(live_frames(), frames_); }
-
-    run_queue queue_;
-    std::size_t frames_ = live_frames();
-};
 
 task<int> value_of(int value) { co_return value; }
 
