@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -111,6 +112,33 @@ TEST_F(coro, several_may_join_one_nursery) {
     std::vector<int> order;
     run(join_side_by_side(order));
     EXPECT_EQ(order, (std::vector{1, 2, 3}));
+}
+
+task<> end_later() { co_await later{}; }
+
+task<> start_meanwhile(nursery& owner, std::vector<int>& order) {
+    co_await later{};
+    event signal;
+    owner.start(wait_for(signal, {}, order, 1));
+    co_await later{};
+    signal.notify();
+    co_await later{};
+}
+
+task<> join_what_starts_meanwhile(std::vector<int>& order) {
+    nursery children;
+    nursery starters;
+    children.start(end_later());
+    starters.start(start_meanwhile(children, order));
+    co_await children.join();
+    order.push_back(2);
+    co_await starters.join();
+}
+
+TEST_F(coro, a_join_waits_for_a_child_that_is_started_after_the_last_one_ended) {
+    std::vector<int> order;
+    run(join_what_starts_meanwhile(order));
+    EXPECT_EQ(order, (std::vector{1, 2}));
 }
 
 task<> start_next(nursery& owner, int left, int& ended) {
