@@ -44,10 +44,10 @@ class Tree:
 
 def read_tree(root):
     texts = {}
+    skipped = SKIPPED | {path.parent.name for path in root.glob("*/meson-private")}
     for path in sorted(root.rglob("*")):
         place = path.relative_to(root)
-        ours = not any(part in SKIPPED or part.startswith("build-") for part in place.parts)
-        if ours and path.is_file() and path.suffix in TEXTS:
+        if skipped.isdisjoint(place.parts) and path.is_file() and path.suffix in TEXTS:
             texts[place.as_posix()] = path.read_text(encoding="utf-8")
     return Tree(texts)
 
