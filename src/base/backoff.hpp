@@ -13,10 +13,10 @@ namespace tunnel_uring {
 class backoff {
   public:
     backoff(duration initial, duration limit, double multiplier, std::uint64_t seed) noexcept
-        : initial_{initial},
+        : initial_{std::min(initial, limit)},
           limit_{limit},
           multiplier_{multiplier},
-          bound_{initial},
+          bound_{initial_},
           random_{seed} {}
 
     duration next() {

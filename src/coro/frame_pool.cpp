@@ -26,6 +26,9 @@ constexpr bool reuse_frames = true;
 constexpr std::size_t class_bytes = 64;
 constexpr std::size_t classes_count = 64;  // Frames up to 4 KiB are kept; larger ones are rare.
 
+// From 0; no frame is empty.
+constexpr std::size_t class_of(std::size_t size) { return (size - 1) / class_bytes; }
+
 struct free_frame {
     free_frame* next;
 };
@@ -43,8 +46,6 @@ struct frame_lists {
 
 thread_local frame_lists lists;
 
-constexpr std::size_t class_of(std::size_t size) { return (size + class_bytes - 1) / class_bytes; }
-
 }  // namespace
 
 std::size_t live_frames() noexcept { return lists.live; }
@@ -56,7 +57,7 @@ void* allocate_frame(std::size_t size) {
     const std::size_t size_class = class_of(size);
     if (!reuse_frames || size_class >= classes_count) return ::operator new(size);
     free_frame*& head = lists.heads[size_class];
-    if (head == nullptr) return ::operator new(size_class * class_bytes);
+    if (head == nullptr) return ::operator new((size_class + 1) * class_bytes);
     return std::exchange(head, head->next);
 }
 

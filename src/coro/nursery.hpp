@@ -19,22 +19,23 @@ class nursery final : private detail::finish_listener {
     nursery& operator=(const nursery&) = delete;
     ~nursery() { TU_ASSERT(running_ == 0); }
 
-    // Runs `child` inline to its first suspension. What the child is given by reference must
-    // outlive the nursery's join.
+    // Runs `child` inline to its first suspension; a child that ends there is gone on return, with
+    // its parameters. What the child is given by reference must outlive the nursery's join.
     void start(task<void> child) {
         const auto handle = child.release();
         handle.promise().listener_ = this;
         handle.promise().started_ = true;
         running_ += 1;
         handle.resume();
+        run_queue::current().destroy_finished();
     }
 
     void cancel() noexcept { source_.request(); }
     cancel_token token() noexcept { return source_.token(); }
     std::size_t running() const noexcept { return running_; }
 
-    // Awaits the end of all children, those started meanwhile included. Not cancelled by anything:
-    // cancel the children instead.
+    // Awaits the end of all children, those started meanwhile included; their frames are gone then.
+    // Not cancelled by anything: cancel the children instead.
     task<void> join() {
         while (running_ != 0) {
             const result<void> woken = co_await idle_.wait();

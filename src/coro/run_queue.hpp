@@ -38,12 +38,14 @@ class run_queue {
     void push(std::coroutine_handle<> handle) { ready_.push_back(handle); }
     // Destroys a finished frame once its last resume has returned.
     void reap(std::coroutine_handle<> handle) { finished_.push_back(handle); }
+    // Does so now. No frame that is reaped runs any more: it was resumed by run_batch(), or by who
+    // calls this.
+    void destroy_finished() noexcept;
     bool empty() const noexcept { return ready_.empty() && finished_.empty(); }
     // Resumes what was ready when called (not what becomes ready meanwhile); returns how many.
     std::size_t run_batch();
 
   private:
-    void destroy_finished() noexcept;
     std::vector<std::coroutine_handle<>> ready_;
     std::vector<std::coroutine_handle<>> batch_;
     std::vector<std::coroutine_handle<>> finished_;

@@ -1,44 +1,112 @@
 #include <gtest/gtest.h>
 
+#include <coroutine>
+#include <cstddef>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "coro/coro_fixture.hpp"
 #include "coro/event.hpp"
 #include "coro/nursery.hpp"
-#include "coro/run_queue.hpp"
 
 namespace tunnel_uring {
 namespace {
 
-// Runs `main` and all that becomes ready, to quiescence; takes the census of frames.
-class coro : public testing::Test {
-  protected:
-    void run(task<> main) {
-        const run_queue::entered here{queue_};
-        nursery root;
-        root.start(std::move(main));
-        while (!queue_.empty()) queue_.run_batch();
-        ASSERT_EQ(root.running(), 0U);
-    }
-    void TearDown() override { EXPECT_EQ(live_frames(), frames_); }
-
-    run_queue queue_;
-    std::size_t frames_ = live_frames();
-};
-
 task<int> value_of(int value) { co_return value; }
 
-task<> add_up(int count, long& sum) {
-    for (int i = 0; i < count; ++i) {
-        const int value = co_await value_of(1);
-        sum += value;
-    }
+task<> note_value(int& out) {
+    const int value = co_await value_of(5);
+    out = value;
 }
 
-TEST_F(coro, a_million_children_that_never_suspend_need_no_stack) {
-    long sum = 0;
-    run(add_up(1'000'000, sum));
-    EXPECT_EQ(sum, 1'000'000);
+TEST_F(coro, a_task_does_nothing_until_it_is_awaited) {
+    const run_queue::entered here{queue_};
+    int out = 0;
+    task<> lazy = note_value(out);
+    EXPECT_EQ(out, 0);
+    EXPECT_EQ(live_frames(), frames_ + 1);
+    nursery root;
+    root.start(std::move(lazy));
+    EXPECT_EQ(out, 5);
+}
+
+task<> note_twice(std::vector<int>& order, int number, bool waits) {
+    order.push_back(number);
+    if (waits) co_await later{};
+    order.push_back(number + 1);
+}
+
+task<> await_in_turn(std::vector<int>& order, bool waits) {
+    order.push_back(1);
+    co_await note_twice(order, 2, waits);
+    order.push_back(4);
+}
+
+TEST_F(coro, an_awaited_task_that_does_not_wait_runs_inline) {
+    const run_queue::entered here{queue_};
+    std::vector<int> order;
+    nursery root;
+    root.start(await_in_turn(order, false));
+    EXPECT_EQ(order, (std::vector{1, 2, 3, 4}));
+}
+
+TEST_F(coro, an_awaiter_goes_on_after_what_was_ready_before_its_child_ended) {
+    const run_queue::entered here{queue_};
+    std::vector<int> order;
+    nursery root;
+    root.start(await_in_turn(order, true));
+    root.start(note_twice(order, 10, true));
+    EXPECT_EQ(order, (std::vector{1, 2, 10}));
+    while (!queue_.empty()) queue_.run_batch();
+    EXPECT_EQ(order, (std::vector{1, 2, 10, 3, 11, 4}));
+}
+
+task<int> descend(int depth) {
+    if (depth == 0) co_return 0;
+    const int below = co_await descend(depth - 1);
+    co_return below + 1;
+}
+
+task<> measure_depth(int depth, int& reached) { reached = co_await descend(depth); }
+
+TEST_F(coro, tasks_await_each_other_a_thousand_deep_on_one_stack) {
+    int reached = 0;
+    run(measure_depth(1000, reached));
+    EXPECT_EQ(reached, 1000);
+}
+
+task<int> descend_later(int depth) {
+    if (depth == 0) co_return 0;
+    co_await later{};
+    const int below = co_await descend_later(depth - 1);
+    co_return below + 1;
+}
+
+task<> measure_later_depth(int depth, int& reached) { reached = co_await descend_later(depth); }
+
+TEST_F(coro, tasks_that_wait_before_they_await_need_no_stack_at_any_depth) {
+    int reached = 0;
+    run(measure_later_depth(100'000, reached));
+    EXPECT_EQ(reached, 100'000);
+}
+
+task<counted> make_counted(life& lives) {
+    counted made{lives, 3};
+    co_await later{};
+    co_return made;
+}
+
+task<> take_counted(life& lives, std::size_t& alive) {
+    const counted taken = co_await make_counted(lives);
+    EXPECT_EQ(taken.value(), 3);
+    alive = lives.alive();
+}
+
+TEST_F(coro, nothing_of_a_task_is_left_once_its_result_was_taken) {
+    std::size_t alive = 0;
+    run(take_counted(lives_, alive));
+    EXPECT_EQ(alive, 1U);
 }
 
 task<std::unique_ptr<int>> boxed(int value) { co_return std::make_unique<int>(value); }
@@ -72,7 +140,23 @@ TEST_F(coro, errors_are_values) {
     EXPECT_TRUE(agreed);
 }
 
-TEST_F(coro, a_task_that_never_started_may_be_destroyed) { const task<int> unused = value_of(3); }
+task<int> value_in(counted box) { co_return box.value(); }
+
+TEST_F(coro, a_task_that_never_started_may_be_destroyed_with_its_parameters) {
+    {
+        const task<int> unused = value_in(counted{lives_});
+        EXPECT_EQ(lives_.alive(), 1U);
+    }
+    EXPECT_EQ(lives_.alive(), 0U);
+}
+
+TEST_F(coro, a_task_that_another_is_assigned_to_gives_up_its_own_frame) {
+    task<int> kept = value_in(counted{lives_, 1});
+    kept = value_in(counted{lives_, 2});
+    EXPECT_EQ(lives_.alive(), 1U);
+    const task<int> moved = std::move(kept);
+    EXPECT_EQ(lives_.alive(), 1U);
+}
 
 task<> wait_for(event& signal, cancel_token stop, std::vector<int>& order, int number) {
     const result<void> woken = co_await signal.wait(stop);
@@ -187,6 +271,25 @@ TEST_F(coro, a_listener_of_a_requested_token_hears_at_once_and_a_destroyed_one_n
     source.request();
     const on_cancel late{source.token(), [&heard]() noexcept { heard += 1; }};
     EXPECT_EQ(heard, 1);
+}
+
+task<> wait_for_ever(event& never) {
+    const result<void> woken = co_await never.wait();
+    static_cast<void>(woken);
+}
+
+void destroy_started_task() {
+    run_queue queue;
+    const run_queue::entered here{queue};
+    event never;
+    task<> started = wait_for_ever(never);
+    std::move(started).operator co_await().await_suspend(std::noop_coroutine());
+    started = {};
+}
+
+TEST(coro_death, a_frame_that_is_destroyed_in_flight_ends_the_program) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_DEATH(destroy_started_task(), "destroyed only unstarted or finished");
 }
 
 }  // namespace
