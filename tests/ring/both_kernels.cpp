@@ -1,6 +1,7 @@
 #include "ring/both_kernels.hpp"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -125,6 +126,14 @@ socket_address loopback_v6(std::uint16_t port) {
     return to_socket_address(where);
 }
 
+bool has_v6_loopback() {
+    const int fd = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const socket_address here = loopback_v6();
+    const bool there = fd >= 0 && ::bind(fd, here.get(), here.length) == 0;
+    if (fd >= 0) ::close(fd);
+    return there;
+}
+
 listener listen_on_loopback(io_context& io) {
     result<listener> opened = listener::open(io, loopback());
     EXPECT_TRUE(opened);
@@ -137,6 +146,35 @@ task<stream> accept_one(listener& door) {
     EXPECT_TRUE(accepted);
     co_await incoming.stop();
     co_return std::move(*accepted);
+}
+
+task<stream> accept_from(io_context& io, descriptor door) {
+    request what;
+    what.code = opcode::accept;
+    what.target = door;
+    multishot incoming{io};
+    incoming.start(what);
+    const result<completion> accepted = co_await incoming.next();
+    result<stream> made = stream::adopt(io, accepted->result);
+    const auto discard = [](const completion& more) { EXPECT_LT(more.result, 0); };
+    co_await incoming.stop(discard);
+    co_return std::move(*made);
+}
+
+task<full_door> full_door_at(io_context& io, socket_address where) {
+    backend& kernel = io.kernel();
+    full_door full;
+    const result<int> fd = kernel.open_socket(where.family());
+    result<direct_fd> door = direct_fd::adopt(io, *fd);
+    full.door = std::move(*door);
+    EXPECT_TRUE(kernel.bind(*fd, where));
+    // A queue of length 0 holds one (listen(2) counts what is beyond the first).
+    EXPECT_TRUE(kernel.listen(*fd, 0));
+    full.address = *kernel.local_address(*fd);
+    result<stream> inside = co_await stream::connect(io, full.address, {});
+    EXPECT_TRUE(inside);
+    full.inside = std::move(*inside);
+    co_return std::move(full);
 }
 
 task<connection> connect_to(listener& door) {

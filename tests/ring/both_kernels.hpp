@@ -71,6 +71,7 @@ void refuse_descriptors(bool on);
 
 socket_address loopback(std::uint16_t port = 0);
 socket_address loopback_v6(std::uint16_t port = 0);
+bool has_v6_loopback();
 listener listen_on_loopback(io_context& io);
 
 // Both ends of one TCP connection; `far` was accepted.
@@ -81,6 +82,16 @@ struct connection {
 task<connection> connect_to(listener& door);
 task<connection> connect(io_context& io);
 task<stream> accept_one(listener& door);
+// From a listening descriptor.
+task<stream> accept_from(io_context& io, descriptor door);
+
+// A listener whose queue is full: connects to it hang.
+struct full_door {
+    direct_fd door;
+    socket_address address;
+    stream inside;  // Who fills the queue.
+};
+task<full_door> full_door_at(io_context& io, socket_address where);
 
 // A count or a mask as it is, an errno negative: as a completion says it.
 long outcome(const result<std::size_t>& what);

@@ -115,29 +115,6 @@ TEST_P(conformance, a_listener_that_closes_resets_who_was_not_accepted) {
     });
 }
 
-// A listener whose queue is full: further connects hang.
-struct full_door {
-    direct_fd door;
-    socket_address address;
-    stream inside;
-};
-
-task<full_door> close_the_door(io_context& io) {
-    backend& kernel = io.kernel();
-    full_door full;
-    const result<int> fd = kernel.open_socket(AF_INET);
-    result<direct_fd> door = direct_fd::adopt(io, *fd);
-    full.door = std::move(*door);
-    EXPECT_TRUE(kernel.bind(*fd, loopback()));
-    EXPECT_TRUE(kernel.listen(*fd, 0));
-    full.address = *kernel.local_address(*fd);
-    // A queue of length 0 holds one (listen(2) counts what is beyond the first).
-    result<stream> inside = co_await stream::connect(io, full.address, {});
-    EXPECT_TRUE(inside);
-    full.inside = std::move(*inside);
-    co_return std::move(full);
-}
-
 task<> connect_into(io_context& io, socket_address to, cancel_token stop, long& out) {
     const result<stream> made = co_await stream::connect(io, to, stop);
     out = -code_of(made);
@@ -145,7 +122,7 @@ task<> connect_into(io_context& io, socket_address to, cancel_token stop, long& 
 
 TEST_P(conformance, a_connect_to_a_full_queue_hangs_until_it_is_cancelled) {
     run([](world& w) -> task<> {
-        full_door full = co_await close_the_door(w.io);
+        full_door full = co_await full_door_at(w.io, loopback());
         long outcome = pending;
         nursery tasks;
         tasks.start(connect_into(w.io, full.address, tasks.token(), outcome));

@@ -515,6 +515,7 @@ void kernel::remove_buffers(std::uint16_t group) { groups_.erase(group); }
 result<int> kernel::open_socket(int family) {
     if (const int code = count_operation()) return error{code};
     if (no_descriptors_) return error{EMFILE};
+    if (family != AF_INET && family != AF_INET6 && family != AF_UNIX) return error{EAFNOSUPPORT};
     const auto made = std::make_shared<socket>();
     made->family = family;
     files_.emplace(next_fd_, made);
