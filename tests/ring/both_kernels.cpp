@@ -1,5 +1,6 @@
 #include "ring/both_kernels.hpp"
 
+#include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -174,6 +175,8 @@ task<full_door> full_door_at(io_context& io, socket_address where) {
     result<stream> inside = co_await stream::connect(io, full.address, {});
     EXPECT_TRUE(inside);
     full.inside = std::move(*inside);
+    const result<std::size_t> queued = co_await io.poll(full.door.get(), POLLIN, {});
+    EXPECT_TRUE(queued);
     co_return std::move(full);
 }
 
@@ -207,14 +210,20 @@ task<std::size_t> fill(stream& to) {
     const iovec vector{.iov_base = const_cast<char*>(block.data()), .iov_len = block.size()};
     const std::span<const iovec> vectors{&vector, 1};
     std::size_t total = 0;
-    for (;;) {
+    // What is still on its way to the peer may make room once more.
+    for (int refusals = 0; refusals < 3;) {
         const result<std::size_t> sent = co_await to.io().send(to.get(), vectors, {});
-        if (!sent) {
-            EXPECT_EQ(sent.error().code(), EAGAIN);
-            co_return total;
+        if (sent) {
+            total += *sent;
+            refusals = 0;
+            continue;
         }
-        total += *sent;
+        EXPECT_EQ(sent.error().code(), EAGAIN);
+        refusals += 1;
+        const result<void> slept = co_await to.io().sleep(1ms);
+        EXPECT_TRUE(slept);
     }
+    co_return total;
 }
 
 task<std::string> read_text(stream& from, std::size_t count) {
