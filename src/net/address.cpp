@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include "base/check.hpp"
 
@@ -21,6 +22,17 @@ const sockaddr_in& v4(const socket_address& where) {
 }
 const sockaddr_in6& v6(const socket_address& where) {
     return reinterpret_cast<const sockaddr_in6&>(where.storage);
+}
+
+// Also of a v4 peer as a v6 socket sees it (RFC 4291, section 2.5.5.2).
+std::optional<std::uint32_t> v4_number(const socket_address& where) {
+    if (where.family() == AF_INET) return ntohl(v4(where).sin_addr.s_addr);
+    if (where.family() != AF_INET6) return std::nullopt;
+    const in6_addr& address = v6(where).sin6_addr;
+    if (!IN6_IS_ADDR_V4MAPPED(&address)) return std::nullopt;
+    in_addr_t number = 0;
+    std::memcpy(&number, &address.s6_addr[12], sizeof number);
+    return ntohl(number);
 }
 
 error not_an_address(std::string_view text, std::string_view why) {
@@ -163,21 +175,16 @@ void set_port(socket_address& where, std::uint16_t port) noexcept {
 }
 
 bool is_loopback(const socket_address& where) noexcept {
-    if (where.family() == AF_INET) return ntohl(v4(where).sin_addr.s_addr) >> 24U == 127;
-    if (where.family() == AF_INET6) {
-        const in6_addr& address = v6(where).sin6_addr;
-        if (IN6_IS_ADDR_V4MAPPED(&address)) return address.s6_addr[12] == 127;
-        return IN6_IS_ADDR_LOOPBACK(&address) != 0;
-    }
+    if (const std::optional<std::uint32_t> number = v4_number(where)) return *number >> 24U == 127;
+    if (where.family() == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&v6(where).sin6_addr) != 0;
     return where.family() == AF_UNIX;
 }
 
 bool is_private(const socket_address& where) noexcept {
     if (is_loopback(where)) return true;
-    if (where.family() == AF_INET) {
-        const std::uint32_t address = ntohl(v4(where).sin_addr.s_addr);
-        return address >> 24U == 10 || address >> 20U == 0xAC1 || address >> 16U == 0xC0A8 ||
-               address >> 16U == 0xA9FE;
+    if (const std::optional<std::uint32_t> number = v4_number(where)) {
+        return *number >> 24U == 10 || *number >> 20U == 0xAC1 || *number >> 16U == 0xC0A8 ||
+               *number >> 16U == 0xA9FE;
     }
     if (where.family() == AF_INET6) {
         const in6_addr& address = v6(where).sin6_addr;

@@ -70,7 +70,11 @@ task<result<stream>> dial(io_context& io, name_source& names, host_port where, d
     for (const socket_address& address : in_turn) {
         if (all.over.requested()) break;
         attempts.start(attempt(all, address));
-        if (all.running == 0) continue;
+        if (all.running == 0) {
+            // It failed at once; that is no news for the next one's wait.
+            all.progress.clear();
+            continue;
+        }
         deadline patience{io, head_start, all.over.token()};
         const result<void> woken = co_await all.progress.wait(patience.token());
         static_cast<void>(woken);

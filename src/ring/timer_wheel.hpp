@@ -37,8 +37,8 @@ class timer_wheel {
     void arm(timer& what, time_point when) noexcept;
     // Fires all that is due at `now`.
     void advance(time_point now) noexcept;
-    // No timer fires before this; it may be early (a slot must be sorted then), never late.
-    // time_point::max() when nothing is armed.
+    // No timer fires before this; it may be early (a slot must be sorted then, or what was in it
+    // was disarmed), never late. time_point::max() when nothing is armed and no such slot is left.
     time_point next() noexcept;
 
   private:

@@ -48,11 +48,13 @@ struct kernel::socket {
     std::deque<std::byte> received;
     std::size_t under_way = 0;  // Bytes sent here that have not arrived.
     time_point last_arrival{};  // What is sent later arrives later.
-    bool end_received = false;
+    bool end_received = false;  // Told by the peer, or by a shutdown of our own.
+    bool fin_received = false;  // Told by the peer.
     bool end_sent = false;
     int broken = 0;  // An errno, told once; EPIPE or the end after.
     bool was_broken = false;
     bool linger_reset = false;
+    bool v6_only = false;
     std::deque<socket_ptr> backlog;
     std::size_t backlog_limit = 0;
     std::uint64_t wakes = 1;  // Edges that a multishot poll sees.
@@ -65,7 +67,8 @@ struct kernel::operation {
     int fail_with = 0;
     bool cancelled = false;
     bool cancel_was_lost = false;
-    bool held = false;  // A late completion of it is under way.
+    bool held = false;     // A late completion of it is under way.
+    bool waiting = false;  // It was tried before.
     std::uint64_t wakes_seen = 0;
     std::uint64_t sent_checksum = 0;
     int connect_result = 1;  // Not known yet.
@@ -237,24 +240,22 @@ bool kernel::attempt_receive(operation& what, completion& out) {
     socket& from = *what.target;
     const bool readable = !from.received.empty() || from.end_received || from.broken != 0 ||
                           from.was_broken || from.state != socket::kind::connected;
+    const bool first_try = !std::exchange(what.waiting, true);
+    const bool selects = what.what.buffer_group != request::no_buffer_group;
+    // A buffer is chosen before the socket is looked at.
+    if (selects && (readable || first_try) && groups_.at(what.what.buffer_group)->home.empty()) {
+        seen_->out_of_buffers += 1;
+        out.result = -ENOBUFS;
+        return true;
+    }
     if (!readable) return false;
     if (from.received.empty()) {
-        if (from.broken != 0) {
-            out.result = -std::exchange(from.broken, 0);
-            from.was_broken = true;
-        } else if (from.state != socket::kind::connected && !from.was_broken) {
-            out.result = -ENOTCONN;
-        }
-        return true;  // Else 0: the end.
+        out.result = -what_follows_the_bytes(from);
+        return true;
     }
     bytes_span into = what.what.memory;
-    if (what.what.buffer_group != request::no_buffer_group) {
+    if (selects) {
         group_of_buffers& group = *groups_.at(what.what.buffer_group);
-        if (group.home.empty()) {
-            seen_->out_of_buffers += 1;
-            out.result = -ENOBUFS;
-            return true;
-        }
         out.buffer = group.home.front();
         group.home.pop_front();
         out.has_buffer = true;
@@ -270,6 +271,17 @@ bool kernel::attempt_receive(operation& what, completion& out) {
     return true;
 }
 
+// To a receive: an errno, 0 for the end, or EAGAIN.
+int kernel::what_follows_the_bytes(socket& of) {
+    if (of.fin_received) return 0;
+    if (of.broken != 0) {
+        of.was_broken = true;
+        return std::exchange(of.broken, 0);
+    }
+    if (of.end_received || of.was_broken) return 0;
+    return of.state == socket::kind::connected ? EAGAIN : ENOTCONN;
+}
+
 bool kernel::attempt_send(operation& what, completion& out) {
     const result<std::size_t> sent = put_bytes(what.target, what.what.vectors);
     if (sent) out.result = static_cast<std::int32_t>(*sent);
@@ -280,6 +292,10 @@ bool kernel::attempt_send(operation& what, completion& out) {
 bool kernel::attempt_accept(operation& what, completion& out) {
     socket& on = *what.target;
     if (on.backlog.empty()) return false;
+    if (no_descriptors_) {
+        out.result = -EMFILE;
+        return true;
+    }
     const int fd = next_fd_++;
     files_.emplace(fd, on.backlog.front());
     on.backlog.pop_front();
@@ -290,12 +306,12 @@ bool kernel::attempt_accept(operation& what, completion& out) {
 
 bool kernel::attempt_poll(operation& what, completion& out) {
     const socket& of = *what.target;
-    const std::uint32_t wanted = what.what.poll_events | POLLERR | POLLHUP;
-    const std::uint32_t mask = readiness(of) & (wanted | POLLRDHUP);
+    // The kernel adds these to every mask (see uring_backend's send_flags).
+    const std::uint32_t wanted = what.what.poll_events | POLLERR | POLLHUP | POLLRDHUP;
+    const std::uint32_t mask = readiness(of) & wanted;
     if (!what.what.multishot) {
-        // The kernel's own mask always has these (see uring_backend's send_flags).
-        out.result = static_cast<std::int32_t>(readiness(of) & wanted);
-        return (mask & wanted) != 0;
+        out.result = static_cast<std::int32_t>(mask);
+        return mask != 0;
     }
     if (what.wakes_seen == of.wakes) return false;
     what.wakes_seen = of.wakes;
@@ -311,7 +327,8 @@ std::uint32_t kernel::readiness(const socket& of) {
     const bool gone = of.broken != 0 || of.was_broken;
     if (!of.received.empty() || of.end_received || gone) mask |= POLLIN;
     if (of.end_received || gone) mask |= POLLRDHUP;
-    if (gone) mask |= POLLHUP | POLLERR;
+    if (gone) mask |= POLLHUP;
+    if (of.broken != 0) mask |= POLLERR;
     if (of.end_received && of.end_sent) mask |= POLLHUP;
     if (gone || peer == nullptr ||
         peer->received.size() + peer->under_way < socket_buffer_bytes * 2 / 3)
@@ -323,28 +340,56 @@ void kernel::begin_connect(operation& what) {
     const socket_ptr from = what.target;
     const socket_address to = *what.what.address;
     const std::uint64_t user_data = what.user_data;
-    later(latency + duration{random_() % 50'000}, [this, from, to, user_data] {
-        const auto asked = operations_.find(user_data);
-        if (asked == operations_.end() || from->state != socket::kind::fresh) return;
-        const auto found = listeners_.find(format(to));
-        if (found == listeners_.end() ||
-            found->second->backlog.size() >= found->second->backlog_limit) {
-            asked->second->connect_result = -ECONNREFUSED;
+    later(latency + duration{random_() % 50'000},
+          [this, from, to, user_data] { knock(from, to, user_data, 1s); });
+}
+
+kernel::socket_ptr kernel::listener_at(const socket_address& where) const {
+    socket_address any_v4 = to_socket_address(ip_endpoint{.family = ip_family::v4});
+    socket_address any_v6 = to_socket_address(ip_endpoint{.family = ip_family::v6});
+    set_port(any_v4, port_of(where));
+    set_port(any_v6, port_of(where));
+    const bool v4 = where.family() == AF_INET;
+    if (const auto found = listeners_.find(format(where)); found != listeners_.end())
+        return found->second;
+    if (const auto found = listeners_.find(format(any_v4)); v4 && found != listeners_.end())
+        return found->second;
+    const auto found = listeners_.find(format(any_v6));
+    if (found == listeners_.end() || where.family() == AF_UNIX) return nullptr;
+    return v4 && found->second->v6_only ? nullptr : found->second;
+}
+
+// A full queue drops what knocks, which knocks again after 1 s, 2 s, ... 64 s (tcp(7),
+// tcp_syn_retries).
+void kernel::knock(const socket_ptr& from, const socket_address& to, std::uint64_t user_data,
+                   duration again) {
+    const auto asked = operations_.find(user_data);
+    if (asked == operations_.end() || from->state != socket::kind::fresh) return;
+    const socket_ptr door = listener_at(to);
+    if (door == nullptr) {
+        asked->second->connect_result = to.family() == AF_UNIX ? -ENOENT : -ECONNREFUSED;
+        return;
+    }
+    if (door->backlog.size() > door->backlog_limit) {
+        if (again > 64s) {
+            asked->second->connect_result = -ETIMEDOUT;
             return;
         }
-        const auto other = std::make_shared<socket>();
-        other->state = from->state = socket::kind::connected;
-        other->family = from->family;
-        other->local = from->remote = to;
-        from->local = to;
-        set_port(from->local, next_port_++);
-        other->remote = from->local;
-        other->peer = from;
-        from->peer = other;
-        found->second->backlog.push_back(other);
-        found->second->wakes += 1;
-        asked->second->connect_result = 0;
-    });
+        later(again, [this, from, to, user_data, again] { knock(from, to, user_data, again * 2); });
+        return;
+    }
+    const auto other = std::make_shared<socket>();
+    other->state = from->state = socket::kind::connected;
+    other->family = from->family;
+    other->local = from->remote = to;
+    from->local = to;
+    set_port(from->local, next_port_++);
+    other->remote = from->local;
+    other->peer = from;
+    from->peer = other;
+    door->backlog.push_back(other);
+    door->wakes += 1;
+    asked->second->connect_result = 0;
 }
 
 // ── bytes ──
@@ -373,7 +418,7 @@ result<std::size_t> kernel::put_bytes(const socket_ptr& from, std::span<const io
     if (from->state != socket::kind::connected) return error{ENOTCONN};
     if (to == nullptr) {
         // Nobody is there any more: the answer is a reset.
-        deliver(from, [](socket& at) { at.broken = at.was_broken ? 0 : ECONNRESET; });
+        deliver(from, [this](socket& at) { reset_arrives(at); });
         return total_of(vectors);
     }
     const std::size_t used = to->received.size() + to->under_way;
@@ -417,18 +462,20 @@ void kernel::send_reset(socket& from) {
     const socket_ptr to = from.peer.lock();
     if (to == nullptr || to->state != socket::kind::connected) return;
     from.peer.reset();
-    deliver(to, [this](socket& at) {
-        if (at.broken == 0 && !at.was_broken) {
-            seen_->resets += 1;
-            at.broken = ECONNRESET;
-        }
-    });
+    deliver(to, [this](socket& at) { reset_arrives(at); });
+}
+
+// After a FIN it is EPIPE, told to sends only.
+void kernel::reset_arrives(socket& at) {
+    if (at.broken != 0 || at.was_broken) return;
+    seen_->resets += 1;
+    at.broken = at.fin_received ? EPIPE : ECONNRESET;
 }
 
 void kernel::send_end(const socket_ptr& from) {
     if (std::exchange(from->end_sent, true)) return;
     const socket_ptr to = from->peer.lock();
-    if (to != nullptr) deliver(to, [](socket& at) { at.end_received = true; });
+    if (to != nullptr) deliver(to, [](socket& at) { at.end_received = at.fin_received = true; });
 }
 
 // The operation that tells of an error uses it up; EPIPE alone tells of none.
@@ -467,6 +514,8 @@ void kernel::remove_buffers(std::uint16_t group) { groups_.erase(group); }
 
 result<int> kernel::open_socket(int family) {
     if (const int code = count_operation()) return error{code};
+    if (no_descriptors_) return error{EMFILE};
+    if (family != AF_INET && family != AF_INET6 && family != AF_UNIX) return error{EAFNOSUPPORT};
     const auto made = std::make_shared<socket>();
     made->family = family;
     files_.emplace(next_fd_, made);
@@ -520,6 +569,7 @@ result<socket_address> kernel::peer_address(int fd) {
 result<void> kernel::set_option(int fd, socket_option option, int value) {
     if (const int code = count_operation()) return error{code};
     if (option == socket_option::linger_reset) find(fd)->linger_reset = value != 0;
+    if (option == socket_option::v6_only) find(fd)->v6_only = value != 0;
     return {};
 }
 
@@ -539,12 +589,9 @@ result<std::size_t> kernel::try_receive(int fd, bytes_span memory) {
         return error{code};
     }
     if (!from.received.empty()) return take_bytes(from, memory);
-    if (from.broken != 0) {
-        from.was_broken = true;
-        return error{std::exchange(from.broken, 0)};
-    }
-    if (from.end_received || from.was_broken) return std::size_t{0};
-    return error{EAGAIN};
+    const int code = what_follows_the_bytes(from);
+    if (code != 0) return error{code};
+    return std::size_t{0};
 }
 
 result<void> kernel::shutdown(int fd, shutdown_side side) {
@@ -561,7 +608,7 @@ void kernel::abort(int fd) {
     socket& which = *find(fd);
     send_reset(which);
     which.received.clear();
-    which.was_broken = true;
+    if (which.state == socket::kind::connected && !which.was_broken) which.broken = ECONNRESET;
     which.wakes += 1;
 }
 

@@ -75,6 +75,9 @@ class kernel final : public backend {
     // Shared with whoever holds it, so that it can be read after the io_context is gone.
     std::shared_ptr<sightings> seen() const noexcept { return seen_; }
 
+    // While on, open_socket and accept end with EMFILE; what waits to be accepted goes on waiting.
+    void refuse_descriptors(bool on) noexcept { no_descriptors_ = on; }
+
     void submit(const request& what, std::uint64_t user_data) override;
     void cancel(std::uint64_t user_data) override;
     std::size_t wait(time_point deadline, std::span<completion> out) override;
@@ -126,6 +129,9 @@ class kernel final : public backend {
     bool attempt_accept(operation& what, completion& out);
     bool attempt_poll(operation& what, completion& out);
     void begin_connect(operation& what);
+    void knock(const socket_ptr& from, const socket_address& to, std::uint64_t user_data,
+               duration again);
+    socket_ptr listener_at(const socket_address& where) const;
     void finish(const completion& done);
     std::size_t collect(std::span<completion> out);
     void fail_socket(socket& which, int code);
@@ -133,7 +139,9 @@ class kernel final : public backend {
     std::size_t take_bytes(socket& from, bytes_span into);
     result<std::size_t> put_bytes(const socket_ptr& from, std::span<const iovec> vectors);
     void deliver(const socket_ptr& to, std::function<void(socket&)> what);
+    static int what_follows_the_bytes(socket& of);
     void send_reset(socket& from);
+    void reset_arrives(socket& at);
     void send_end(const socket_ptr& from);
     static std::uint32_t readiness(const socket& of);
 
@@ -146,6 +154,7 @@ class kernel final : public backend {
     std::uint64_t order_ = 0;
     std::map<int, socket_ptr> files_;
     int next_fd_ = 3;
+    bool no_descriptors_ = false;
     std::vector<socket_ptr> slots_;
     std::vector<std::uint32_t> free_slots_;
     std::map<std::string, socket_ptr> listeners_;
