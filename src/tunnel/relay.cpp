@@ -375,7 +375,7 @@ task<> relay::register_service(agent_link& link, register_message asked) {
     if (refused) link.control.send(*refused);
 }
 
-relay::place* relay::find_place(const place_key& where) const {
+relay::place* relay::find_place(const place_key& where) noexcept {
     if (const std::uint16_t* const port = std::get_if<std::uint16_t>(&where)) {
         const auto found = ports_.find(*port);
         return found == ports_.end() ? nullptr : found->second;

@@ -57,7 +57,7 @@ class relay {
     task<> read_control(agent_link& link);
     task<> ask_for_bulk_lanes(agent_link& link);
     task<> register_service(agent_link& link, register_message asked);
-    place* find_place(const place_key& where) const;
+    place* find_place(const place_key& where) noexcept;
     task<bool> free_place(agent_link& link, place_key where);
     task<std::optional<register_refused_message>> open_port(agent_link& link,
                                                             register_message asked);
