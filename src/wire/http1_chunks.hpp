@@ -1,7 +1,7 @@
 // Takes a chunked body apart, up to its trailers (RFC 9112, section 7.1).
 //
-// Not llhttp: it takes an extension without a name, and extensions without end, and would see every
-// byte of the data. Here white space is refused too, which the grammar allows as "bad" between a
+// Not llhttp: it takes extensions without a name (";=b", ";;a") or a value ("a="), and any number
+// of bytes of them. Here white space is refused too, which the grammar allows as "bad" between a
 // size and its extensions: no sender is known to use it, and readers differ in what they make of
 // it.
 #pragma once

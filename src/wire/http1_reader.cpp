@@ -60,7 +60,7 @@ struct message {
 // Messages of this thread that wait for their next reader, with the memory they have allocated.
 class spare_messages {
   public:
-    ~spare_messages() { gone_ = true; }
+    ~spare_messages() { gone = true; }
     static std::unique_ptr<message> take() {
         spare_messages* const mine = of_thread();
         if (mine == nullptr || mine->count_ == 0) return std::make_unique<message>();
@@ -80,9 +80,9 @@ class spare_messages {
     // Readers may be destroyed after what belongs to the thread.
     static spare_messages* of_thread() noexcept {
         thread_local spare_messages mine;
-        return gone_ ? nullptr : &mine;
+        return gone ? nullptr : &mine;
     }
-    static inline thread_local bool gone_ = false;
+    static inline thread_local bool gone = false;
 
     std::array<std::unique_ptr<message>, 16> spare_;
     std::size_t count_ = 0;

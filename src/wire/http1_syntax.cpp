@@ -141,7 +141,7 @@ bool is_host(std::string_view text) noexcept {
     if (text.starts_with('[')) {
         const std::size_t close = text.find(']');
         std::array<char, INET6_ADDRSTRLEN> address{};
-        if (close == std::string_view::npos || close > address.size()) return false;
+        if (close > address.size()) return false;  // None, or longer than any address.
         std::copy(text.begin() + 1, text.begin() + static_cast<std::ptrdiff_t>(close),
                   address.begin());
         in6_addr parsed{};

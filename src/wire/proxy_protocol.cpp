@@ -57,9 +57,10 @@ bool read_address(std::optional<std::string_view> word, ip_family family, ip_end
 
 bool read_port(std::optional<std::string_view> word, ip_endpoint& where) {
     if (!word || word->empty() || (word->size() > 1 && word->front() == '0')) return false;
-    const char* const end = word->data() + word->size();
-    const auto [at, wrong] = std::from_chars(word->data(), end, where.port);
-    return wrong == std::errc{} && at == end;
+    const std::string_view digits = *word;
+    const auto [end, wrong] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), where.port);
+    return wrong == std::errc{} && end == digits.data() + digits.size();
 }
 
 proxy_header parse_v1(std::string_view input) {

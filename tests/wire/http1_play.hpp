@@ -2,6 +2,7 @@
 // depend on the pieces.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,11 @@ class http_player {
     using event = http_reader::event;
 
     struct message {
-        std::string head;     // As it travels, and what is known of it.
-        http_body body_head;  // Of requests; of responses what is declared.
-        std::string start;    // Just the text.
+        std::string head;   // As it travels, and what is known of it.
+        std::string start;  // Only as it travels.
+        http_body framing;  // Of responses: declared.
+        bool has_body = false;
+        bool upgrade = false;
         std::string body;
         std::string trailers;
         int status = 0;  // Of responses; 200 for requests.
@@ -82,11 +85,13 @@ class http_player {
   private:
     void on_head() {
         message& now = messages.emplace_back();
+        now.has_body = reader_.framing() != body_framing::none;
         if (what_ == kind::request) {
             const request_head& head = reader_.request();
             now.start = head.text;
-            now.body_head = head.body;
+            now.framing = head.body;
             now.status = 200;
+            now.upgrade = head.upgrade;
             now.head = head.text;
             for (const text_range part : {head.method, head.target, head.host})
                 now.head.append(part.in(head.text)).append("\n");
@@ -98,8 +103,9 @@ class http_player {
         } else {
             const response_head& head = reader_.response();
             now.start = head.text;
-            now.body_head = head.declared;
+            now.framing = head.declared;
             now.status = head.status;
+            now.upgrade = head.switches();
             now.head = head.text + (head.keep_alive ? "1" : "0");
         }
     }

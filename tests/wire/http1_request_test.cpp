@@ -163,6 +163,23 @@ TEST(http1_request, accepts_trailers_when_te_says_so) {
     EXPECT_FALSE(read("TE: trailers\r\n", "GET / HTTP/1.0").accepts_trailers);
 }
 
+TEST(http1_request, is_told_what_is_wrong_with_it) {
+    const std::string length = "Content-Length: 5\r\n";
+    const std::string encoding = "Transfer-Encoding: chunked\r\n";
+    for (const auto& [fields, words] :
+         {std::pair{length + encoding, "both Content-Length and Transfer-Encoding"},
+          std::pair{encoding + length, "both Content-Length and Transfer-Encoding"},
+          std::pair{length + length, "several Content-Length"},
+          std::pair{encoding + encoding, "not exactly one `chunked`"},
+          std::pair{std::string{"X: y\r\n z\r\n"}, "begins with white space"},
+          std::pair{std::string{"X: y\nZ: z\r\n"}, "bare LF"},
+          std::pair{std::string{"X: y\rZ: z\r\n"}, "CR without LF"},
+          std::pair{std::string{"X : y\r\n"}, "name is no token"},
+          std::pair{std::string{"X: \x01\r\n"}, "control byte"}})
+        EXPECT_NE(read(fields).fault.sentence.find(words), std::string_view::npos)
+            << fields << read(fields).fault.sentence;
+}
+
 TEST(http1_request, is_refused_when_larger_than_allowed) {
     const http_limits limits{.head_bytes = 256, .fields = 5};
     const std::string begin = "GET / HTTP/1.1\r\nHost: a.b\r\n";
