@@ -42,7 +42,7 @@ class Request:
     @property
     def closes(self):
         options = self["connection"].lower()
-        return "close" in options or (self.version == "HTTP/1.0" and "keep-alive" not in options)
+        return "close" in options or self.version == "HTTP/1.0"
 
     @property
     def has_body(self):

@@ -204,6 +204,8 @@ class Peer:
         self._listener = socket.create_server((LOOPBACK, port), backlog=4096)
         # Inherited by what it accepts: killed at any moment, this peer sends a reset, never an end.
         _linger_reset(self._listener)
+        # Inherited as well; asyncio sets it only where the protocol number is not 0.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
