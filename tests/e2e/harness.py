@@ -84,7 +84,7 @@ def _first_ephemeral_port():
         return min(int(limits.read().split()[0]), 32768)
 
 
-# Below the ephemeral ports: the lower part for a relay to pick from, the upper part for free_port().
+# Below the ephemeral ports: the lower part for a relay to pick from, the upper for free_port().
 TOP_PORT = _first_ephemeral_port() - 1
 TCP_PORTS = f"{TOP_PORT // 3}-{TOP_PORT}"
 _given_ports = set()

@@ -3,8 +3,8 @@
 In a test:      with peers.Peer(http_peers.answering(respond)) as peer: peer.port, peer.received
 By themselves:  python3 http_peers.py site --port 0      prints `listening <port>`
 
-A `respond(request, writer, peer)` coroutine answers one request; the connection goes on with the next
-unless it returns False or either side has said `Connection: close`.
+A `respond(request, writer, peer)` coroutine answers one request; the connection goes on with the
+next unless it returns False or the request said `Connection: close`.
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """What the tests of HTTP share: one service exposed, and upstreams in this process."""
 
 import asyncio
+import hashlib
+import json
 import queue
 
 import harness
@@ -62,3 +64,16 @@ def drained(received):
     while not received.empty():
         found.append(received.get())
     return found
+
+
+async def mirror(request, writer, peer):
+    """What came, as JSON: to the visitor and to `peer.received`."""
+    body = await request.body()
+    text = http_peers.mirror(request, hashlib.sha256(body).hexdigest(), len(body))
+    peer.received.put(json.loads(text))
+    writer.write(http_peers.whole(text))
+
+
+def values(seen, name):
+    """Every value of a field in what `mirror` saw."""
+    return [v for n, v in seen["fields"] if n.lower() == name.lower()]

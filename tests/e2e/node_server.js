@@ -1,5 +1,5 @@
-// A server as node makes it. Prints `listening <port>`, and `connections <n>` whenever the number of
-// those that have served changes. The argument is JSON: properties like keepAliveTimeout.
+// A server as node makes it. Prints `listening <port>`, and `connections <n>` whenever the number
+// of those that have served changes. The argument is JSON: properties like keepAliveTimeout.
 'use strict';
 const crypto = require('crypto');
 const http = require('http');

@@ -1,7 +1,7 @@
 """Both ends of WebSocket by the library `websockets`, which is not ours: its versions 10 to 15.
 
-    websocket_peer.py serve                 prints `listening <port>`, later `closed <code> <reason>`
-    websocket_peer.py talk <port> <host>    speaks to a server; prints `ok` or what was wrong
+    websocket_peer.py serve                     prints `listening <port>`, later `closed <code> …`
+    websocket_peer.py talk <port> <host>        speaks to a server; prints `ok`
     websocket_peer.py abandoned <port> <host>   prints `open`, then the code that a cut ends in
 
 Paths: /echo sends each message back, /ping pings its client and says so, /close/<code> closes so,
