@@ -139,7 +139,7 @@ async def send(writer, pieces, framing, length, fields=()):
     return framing != "close"
 
 
-# -- a site for every tool: one handler, chosen by the path ------------------------------------------
+# -- a site for every tool: one handler, chosen by the path ----------------------------------------
 
 async def site(request, writer, peer=None):
     """/pattern/<seed>/<length>[/<framing>]  the pattern of peers.py
@@ -194,7 +194,7 @@ def mirror(request, digest="", length=0):
                        "sha256": digest, "length": length}).encode()
 
 
-# -- git over http: CGI (RFC 3875) with bodies of any framing and length, both ways ------------------
+# -- git over http: CGI (RFC 3875) with bodies of any framing and length, both ways ----------------
 
 async def git(request, writer, peer=None, root="."):
     """Hands the request to `git http-backend`, as it comes, and its output to the visitor."""
@@ -239,7 +239,7 @@ async def _feed(request, pipe):
     pipe.close()
 
 
-# -- the servers of Python's own library -------------------------------------------------------------
+# -- the servers of Python's own library -----------------------------------------------------------
 
 class Plain(http.server.BaseHTTPRequestHandler):
     """Keep-alive as HTTP/1.1 has it. GET says which connection it came by, POST what came."""

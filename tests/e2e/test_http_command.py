@@ -127,8 +127,8 @@ class DevelopmentServers(HttpScenario):
     """Many refuse a Host that they don't know: the agent says what helps."""
 
     REFUSALS = {
-        "Vite": (403, "Blocked request. This host (\"app.localhost\") is not allowed.\nTo allow "
-                      "this host, add \"app.localhost\" to `server.allowedHosts` in vite.config.js."),
+        "Vite": (403, "Blocked request. This host (\"app.localhost\") is not allowed.\nTo "
+                      "allow this host, add it to `server.allowedHosts` in vite.config.js."),
         "Django": (400, "<title>DisallowedHost at /</title><pre>Invalid HTTP_HOST header: "
                         "'app.localhost'. You may need to add 'app.localhost' to ALLOWED_HOSTS."),
         "Rails": (403, "<h1>Blocked hosts: app.localhost</h1><p>To allow requests to these hosts, "

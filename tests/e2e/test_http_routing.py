@@ -301,7 +301,8 @@ class Forwarded(HttpScenario):
     def test_a_header_that_is_missing_or_wrong_is_refused(self):
         self.balanced("v1")
         for header in (b"", b"PROXY TCP4 203.0.113.7\r\n",
-                       b"PROXY TCP4 1.2.3.4 1.2.3.4 70000 80\r\n", b"PROXY " + b"x" * 200 + b"\r\n", b"PROXY TCP4 ::1 ::1 1 2\r\n", self.V2):
+                       b"PROXY TCP4 1.2.3.4 1.2.3.4 70000 80\r\n",
+                       b"PROXY " + b"x" * 200 + b"\r\n", b"PROXY TCP4 ::1 ::1 1 2\r\n", self.V2):
             with self.subTest(header=header):
                 drained(self.upstream.received)
                 self.refused(header)
