@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import types
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -31,6 +32,9 @@ POLL = 0.01  # seconds between two looks at a condition
 # Slow builds (sanitizers) stretch every deadline and shrink every transfer.
 PATIENCE = float(os.environ.get("TUNNEL_URING_E2E_PATIENCE", "1"))
 BULK_BYTES = int(os.environ.get("TUNNEL_URING_E2E_BYTES", str(10**9)))
+# Visitors of HTTP meet the upstream itself: shows whether what fails is the test or a tool.
+DIRECT = os.environ.get("TUNNEL_URING_E2E_DIRECT") == "1"
+HTTP_POOL = 50  # Connections to its upstream that an http service may keep.
 
 
 def binary():
@@ -51,6 +55,11 @@ def tool(name):
     if path is None:
         raise unittest.SkipTest(f"{name} is not installed")
     return path
+
+
+def through_the_tunnel(test):
+    """Marks a test, or a class, that shows nothing without the tunnel."""
+    return unittest.skipIf(DIRECT, "is about the tunnel")(test)
 
 
 def scaled(count):
@@ -180,6 +189,11 @@ class Process:
         """Resident bytes now."""
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize()
+
+    def is_sanitized(self):
+        """Whether a sanitizer's shadow and red zones are part of its memory."""
+        with open(f"/proc/{self.pid}/maps", encoding="utf-8") as maps:
+            return "asan" in maps.read()
 
     def descriptors(self, control_port):
         """Counts of open descriptors: listen, lane (to or from `control_port`), stream (every other
@@ -317,10 +331,10 @@ class Scenario(unittest.TestCase):
         self.watch.pids.add(process.pid)
         return process
 
-    def serve(self, *arguments, port=0):
-        """Starts a peer of peers.py as a process of its own; returns it with its port."""
+    def serve(self, *arguments, port=0, program="peers.py"):
+        """Starts a peer of `program` as a process of its own; returns it with its port."""
         peer = self.start("peer-" + arguments[0],
-                          [sys.executable, HERE / "peers.py", *arguments, "--port", port])
+                          [sys.executable, HERE / program, *arguments, "--port", port])
         peer.port = int(peer.wait_match(r"^listening (\d+)$")[1])
         return peer
 
@@ -331,14 +345,34 @@ class Scenario(unittest.TestCase):
 
     # -- our own programs --------------------------------------------------------------------------
 
-    def relay(self, *extra, port=0, tokens=("laptop",), tcp_ports=TCP_PORTS):
-        """A relay on loopback, ready; `.port` is its control port."""
-        keys = [a for name in tokens for a in ("--public-key", self.token(name).public_key)]
-        relay = self.start_ours("relay", "relay", "--listen", f"{LOOPBACK}:{port}",
-                                "--tcp-ports", tcp_ports, *keys, *extra)
+    def relay(self, *extra, port=0, tokens=("laptop",), tcp_ports=TCP_PORTS, http=False,
+              http_port=0, grants=None):
+        """A relay on loopback, ready; `.port` is its control port, with `http` `.http_port` the one
+        for visitors of names below localhost. `grants` maps a token to lines of its table."""
+        if http and DIRECT:
+            return types.SimpleNamespace(port=0, http_port=0)
+        relay = self.start_relay(*extra, port=port, tokens=tokens, tcp_ports=tcp_ports, http=http,
+                                 http_port=http_port, grants=grants)
         relay.port = int(relay.wait_match(r"^listening control \S+:(\d+)$")[1])
+        if http:
+            relay.http_port = int(relay.wait_match(r"^listening http \S+:(\d+)$")[1])
+            relay.host = f"{LOOPBACK}:{relay.http_port}"
         self._keep(relay, relay.port)
         return relay
+
+    def start_relay(self, *extra, port=0, tokens=("laptop",), tcp_ports=TCP_PORTS, http=False,
+                    http_port=0, grants=None):
+        """The same, without waiting for anything."""
+        if grants:
+            tables = (f'[[relay.tokens]]\nname = "{name}"\n'
+                      f'public_key = "{self.token(name).public_key}"\n{lines}\n'
+                      for name, lines in grants.items())
+            keys = ["-c", self.write("relay.toml", *tables)]
+        else:
+            keys = [a for name in tokens for a in ("--public-key", self.token(name).public_key)]
+        visitors = ["--http", f"{LOOPBACK}:{http_port}"] if http else []
+        return self.start_ours("relay", "relay", "--listen", f"{LOOPBACK}:{port}", *visitors,
+                               "--tcp-ports", tcp_ports, *keys, *extra)
 
     def tcp(self, relay, target, *extra, remote_port=0, token="laptop"):
         """`tunnel-uring tcp`, registered; `.public` is the port for visitors."""
@@ -353,17 +387,52 @@ class Scenario(unittest.TestCase):
                                "--token-file", self.token(token).path,
                                "--remote-port", remote_port, "--url-only", *extra)
 
-    def agent(self, relay, services, token="laptop", settings=""):
-        """`tunnel-uring agent` from a file; `.ports` maps each service to its public port.
+    def http(self, relay, target, *extra, subdomain="app", token="laptop"):
+        """`tunnel-uring http`, registered; `.url` is what it printed, `.host` the name and port in
+        it, `.http_port` where its visitors come in."""
+        if DIRECT:
+            return self._direct(target)
+        agent = self.start_http(relay, target, *extra, subdomain=subdomain, token=token)
+        agent.url = agent.wait_match(r"^(https?://\S+)$")[1]
+        agent.host, agent.http_port = agent.url.partition("://")[2], relay.http_port
+        self._keep_http(agent, relay, 1)
+        return agent
 
-        `services` maps a name to the lines of its [[services]] table.
-        """
+    def start_http(self, relay, target, *extra, subdomain="app", token="laptop"):
+        """The same, without waiting for anything; without a `subdomain` the name is made up."""
+        name = ["--subdomain", subdomain] if subdomain else []
+        return self.start_ours("http", "http", target, "--relay", f"{LOOPBACK}:{relay.port}",
+                               "--token-file", self.token(token).path, *name, "--url-only", *extra)
+
+    def _direct(self, target):
+        port = int(str(target).rpartition(":")[2])
+        return types.SimpleNamespace(url=f"http://{LOOPBACK}:{port}", host=f"{LOOPBACK}:{port}",
+                                     http_port=port, name="direct")
+
+    def _keep_http(self, agent, relay, services):
+        self._keep(agent, relay.port)
+        # Connections that its pools keep, over tcp or a unix socket.
+        agent.warm = services * HTTP_POOL
+        agent.idle_others += agent.warm
+
+    def agent(self, relay, services, token="laptop", settings="", kind="tcp", extra=()):
+        """`tunnel-uring agent` from a file. `services` maps a name to the lines of its [[services]]
+        table. For `kind` tcp `.ports` maps each to its public port; for http `.sites` to what a
+        visitor needs of it: `.http_port` and `.host`, and `.url`."""
         parts = [f'[agent]\nname = "{token}"\nrelays = ["{LOOPBACK}:{relay.port}"]\n'
                  f'token_file = "{self.token(token).path}"\n{settings}\n']
         for name, lines in services.items():
-            parts.append(f'[[services]]\nname = "{name}"\ntype = "tcp"\n{lines}\n')
+            parts.append(f'[[services]]\nname = "{name}"\ntype = "{kind}"\n{lines}\n')
         config = self.write(f"{token}.toml", *parts)
-        agent = self.start_ours(f"agent-{token}", "agent", "-c", config)
+        agent = self.start_ours(f"agent-{token}", "agent", "-c", config, *extra)
+        if kind == "http":
+            agent.sites = {}
+            for name in services:
+                url = agent.wait_match(rf"^service {name} (https?://\S+)$")[1]
+                agent.sites[name] = types.SimpleNamespace(
+                    url=url, host=url.partition("://")[2], http_port=relay.http_port)
+            self._keep_http(agent, relay, len(services))
+            return agent
         agent.ports = {name: int(agent.wait_match(rf"^service {name} tcp://\S+:(\d+)$")[1])
                        for name in services}
         self._keep(agent, relay.port)

@@ -194,15 +194,18 @@ def _linger_reset(connection):
 
 class Peer:
     """A server in a thread. `ends` gets, for each connection: "clean" (the handler came to its end)
-    or "reset"; `received` what a handler puts there; `.port` is where it listens."""
+    or "reset"; `received` what a handler puts there; `.port` is where it listens; `accepted` and
+    `open` count connections, those ever taken and those of now."""
 
     def __init__(self, handler, port=0):
         self.handler = handler
         self.ends, self.received = queue.SimpleQueue(), queue.SimpleQueue()
-        self.open = 0
+        self.accepted = self.open = 0
         self._listener = socket.create_server((LOOPBACK, port), backlog=4096)
         # Inherited by what it accepts: killed at any moment, this peer sends a reset, never an end.
         _linger_reset(self._listener)
+        # Inherited as well; asyncio sets it only where the protocol number is not 0.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -240,6 +243,7 @@ class Peer:
     async def _connection(self, reader, writer):
         task = asyncio.current_task()
         self._open_tasks.add(task)
+        self.accepted += 1
         self.open += 1
         try:
             await self.handler(reader, writer, self)

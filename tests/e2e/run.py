@@ -3,7 +3,8 @@
     python3 tests/e2e/run.py [--binary build/tunnel-uring] [name ...]
 
 A name is a module, class or test, or a part of its name. $TUNNEL_URING_E2E_BYTES (default 10^9)
-scales transfers, $TUNNEL_URING_E2E_PATIENCE (default 1) stretches every deadline.
+scales transfers, $TUNNEL_URING_E2E_PATIENCE (default 1) stretches every deadline. With
+$TUNNEL_URING_E2E_DIRECT=1 visitors of HTTP meet the upstream itself.
 """
 
 import argparse

@@ -1,4 +1,5 @@
-"""Visitors in the background, each asking a `stream` peer for bytes and judging what came.
+"""Visitors in the background, each asking a `stream` peer, or http_peers.site, for bytes and
+judging what came.
 
 An exchange is `whole` (every byte right and then the end), `reset`, `refused` (no connection), or
 it breaks a promise and stands in `wrong`: other bytes, a clean end too early, or no progress.
@@ -12,6 +13,7 @@ import struct
 import threading
 
 import harness
+import http_client
 import peers
 
 
@@ -92,3 +94,57 @@ class Traffic:
                     return None
                 place += len(piece)
         return "whole"
+
+
+class HttpTraffic(Traffic):
+    """The same by HTTP: GETs of every framing, and POSTs whose digest must come back.
+
+    Connections are kept for several requests. What the relay says of a service that is away (502,
+    503, 504) is `refused`, and a message that is visibly cut is `reset`; anything else that is not
+    the whole answer is `wrong`.
+    """
+
+    AWAY = (502, 503, 504)
+
+    def __init__(self, exposed, visitors=8, sizes=(0, 1000, 100_000, 2_000_000), patience=20.0):
+        super().__init__(exposed.http_port, visitors, sizes, patience)
+        self.exposed, self._kept = exposed, threading.local()
+
+    def _exchange(self, seed, size):
+        visitor = getattr(self._kept, "visitor", None)
+        self._kept.visitor = None
+        if visitor is None:
+            visitor = http_client.Visitor(self.exposed, self.patience)
+        try:
+            outcome, keeps = self._ask(visitor, seed, size)
+        except http_client.Truncated:
+            outcome, keeps = "reset", False
+        except http_client.Malformed as error:
+            self.wrong.append(f"exchange {seed} of {size} bytes: {error}")
+            outcome, keeps = None, False
+        except OSError:
+            visitor.socket.close()
+            raise
+        if keeps and not self._stop.is_set():
+            self._kept.visitor = visitor
+        else:
+            visitor.socket.close()
+        return outcome
+
+    def _ask(self, visitor, seed, size):
+        if seed % 4 == 0:
+            body = peers.small_pattern(seed, size)
+            visitor.say("POST", f"/digest/{seed}", body=body if seed % 8 else (body,) * (size > 0))
+            answer = visitor.read("POST")
+            right = answer.body.decode("latin-1") == peers.pattern_digest(seed, size)
+        else:
+            framing = ("length", "chunked", "close")[seed % 3]
+            answer = visitor.ask("GET", f"/pattern/{seed}/{size}/{framing}")
+            right = answer.body == peers.small_pattern(seed, size)
+        if answer.status in self.AWAY:
+            return "refused", answer.keeps
+        if answer.status == 200 and right:
+            return "whole", answer.keeps
+        self.wrong.append(f"exchange {seed} of {size} bytes: other bytes, {len(answer.body)} of "
+                          f"them in a {answer.status}")
+        return None, False
