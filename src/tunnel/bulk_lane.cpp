@@ -97,11 +97,8 @@ void bulk_senders::give_up_waiting(bulk_waiter& who) noexcept {
 }
 
 void bulk_senders::shrink() noexcept {
-    std::uint32_t idle = standing_ - std::min(standing_, busy_);
-    while (idle > standing_idle + waiting_ && !idle_.empty()) {
-        idle_.pop_back().closing_.request();
-        idle -= 1;
-    }
+    const bool surplus = standing_ > demand() && !idle_.empty();
+    if (surplus) idle_.pop_back().closing_.request();
 }
 
 task<> bulk_receivers::tend(stream connection, std::uint32_t number, cancel_token stop) {

@@ -63,7 +63,7 @@ class bulk_waiter : public list_link<bulk_waiter> {
 // its congestion window is open.
 class bulk_senders {
   public:
-    // The life of one lane, until it dies or `stop`. `heard` is called for each byte back.
+    // The life of one lane, until it dies or `stop`.
     task<> tend(stream connection, std::uint32_t number, cancel_token stop);
 
     // The lane is the caller's until finish() or abandon(); nullptr when none is idle: then wait().
@@ -77,7 +77,8 @@ class bulk_senders {
     std::uint32_t busy() const noexcept { return busy_; }
     // Notified when the demand or the number of lanes may have changed.
     event& changed() noexcept { return changed_; }
-    // Closes idle lanes beyond the demand, the longest unused first; only their sender may.
+    // Closes the longest unused lane when more are idle than the demand wants; only their sender
+    // may. One at a time: the next big transfer may be near.
     void shrink() noexcept;
     void give_up_waiting(bulk_waiter& who) noexcept;
 

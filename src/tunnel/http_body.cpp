@@ -163,6 +163,12 @@ task<std::optional<body_end>> body_writer::take(arrival what) {
     co_return co_await write_end(std::move(trailers));
 }
 
+bool body_writer::written() const noexcept {
+    if (!head_.empty()) return false;
+    if (body_.framing == body_framing::length) return bytes_ == body_.length;
+    return body_.framing == body_framing::none || ended_;
+}
+
 bool body_writer::fits(std::uint64_t bytes) const noexcept {
     if (body_.framing == body_framing::none) return bytes == 0;
     return body_.framing != body_framing::length || bytes <= body_.length - bytes_;

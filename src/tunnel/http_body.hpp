@@ -105,6 +105,8 @@ class body_writer {
     // is over, or `stop`; `failed`: the peer sent another body than it announced.
     task<body_end> run();
     std::uint64_t body_bytes() const noexcept { return bytes_; }
+    // Whether the message is written, whatever the exchange has told of its end.
+    bool written() const noexcept;
 
   private:
     using arrival = exchange::arrival;

@@ -44,6 +44,7 @@ task<> session::watch() {
     while (!dying_.requested()) {
         const result<void> slept = co_await path_.io.sleep(limits_.interval, dying_.token());
         if (!slept) break;
+        bulk_out_.shrink();
         if (retiring_ && !may_hear()) continue;
         if (path_.io.now() - last_heard_ >= limits_.interval) ping_all();
         if (path_.io.now() - last_heard_ < limits_.loss) continue;

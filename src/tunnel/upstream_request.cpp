@@ -150,7 +150,8 @@ task<> upstream_request::write_request() {
     body_writer writer{both_, source(), std::move(head), open_.request.body, again, no_pace_,
                        writing_->token(), this};
     const body_end how = co_await writer.run();
-    written_ = how == body_end::complete;
+    // The answer may have come before the exchange told of the request's end.
+    written_ = writer.written() && how != body_end::broken;
     if (how == body_end::failed)
         fail(reset_reason::protocol_error, "the relay sent another body than it announced");
 }
