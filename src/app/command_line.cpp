@@ -441,11 +441,14 @@ class parser {
             return false;
         }
         // A list gathers: hostnames=a.example.com,hostnames=b.example.com.
-        std::vector<assignment>& all = made_.sources.assignments;
-        const bool again = is_list(find_key(table, bare)->type) && !all.empty() &&
-                           all.back().entry == name && all.back().name == bare;
-        if (again) all.back().value.text += fmt::format(",{}", value);
-        else add_value(table, name, bare, value, "--service");
+        if (is_list(find_key(table, bare)->type)) {
+            for (assignment& before : made_.sources.assignments) {
+                if (before.table != table || before.entry != name || before.name != bare) continue;
+                before.value.text += fmt::format(",{}", value);
+                return true;
+            }
+        }
+        add_value(table, name, bare, value, "--service");
         return true;
     }
 

@@ -58,7 +58,8 @@ std::string unknown_key(std::string_view table, std::string_view name) {
     std::string text = "unknown key" + did_you_mean(name, here);
     if (text != "unknown key") return text;
     for (const config_key& key : config_keys()) {
-        if (key.name == name && find_table(key.table)->owner.empty())
+        // What is in [services.pool] is in [pool] too.
+        if (key.name == name && key.table != "services.pool")
             return fmt::format("unknown key; \"{}\" belongs into [{}]", name, key.table);
     }
     return fmt::format("{}; known here: {}", text, fmt::join(here, ", "));

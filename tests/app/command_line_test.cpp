@@ -149,8 +149,8 @@ TEST(command_line, a_relay_is_told_of_http_by_flags) {
 TEST(command_line, an_agents_services_may_be_http) {
     const loaded_config config =
         load({"agent", "--service",
-              "web=http://localhost:3000,type=http,subdomain=app,hostnames=a.example,hostnames=b."
-              "example,http.host_header=upstream,pool.warm_up_size=2",
+              "web=http://localhost:3000,type=http,subdomain=app,hostnames=a.example,http.host_"
+              "header=upstream,hostnames=b.example,pool.warm_up_size=2",
               "--service", "db=5432"});
     ASSERT_TRUE(config.problems.empty()) << config.problems.front().text();
     const service_config& service = config.values.agent.services[0];

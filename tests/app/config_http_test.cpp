@@ -139,6 +139,13 @@ TEST_F(config_http, a_services_names_fit_into_one_message) {
               "3000 may be; divide them over several services");
 }
 
+TEST_F(config_http, a_key_of_the_http_table_is_sent_there) {
+    EXPECT_EQ(problems("[[services]]\nname = \"a\"\ntype = \"http\"\nupstream = \"1\"\n"
+                       "host_header = \"upstream\"\n"),
+              "c.toml:5:1: services.host_header: unknown key; \"host_header\" belongs into "
+              "[services.http]");
+}
+
 TEST_F(config_http, visitors_and_agents_cannot_come_in_at_one_port) {
     const std::string both = "[relay]\nhttp_listen = \"127.0.0.1:1\"\ncontrol_listen = ";
     EXPECT_EQ(problems(both + "\"127.0.0.1:1\"\n"),
