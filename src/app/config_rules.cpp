@@ -131,12 +131,6 @@ void check_http_front(loaded_config& config) {
         add(config, "relay.proxy_protocol_in",
             "whoever sends such a header says who the visitor is; say in relay.trusted_proxies "
             "(--trusted-proxy) whom to believe");
-    const duration none{0};
-    if (http.header_timeout != none && http.idle_timeout != none &&
-        http.idle_timeout < http.header_timeout)
-        add(config, "relay.idle_timeout", "relay.header_timeout",
-            fmt::format("{} is shorter than header_timeout, {}; lower that too",
-                        format_duration(http.idle_timeout), format_duration(http.header_timeout)));
     const std::string_view host = host_of_url(http.public_url);
     if (!http.public_url.empty() && host != http.domain)
         config.warnings.push_back(

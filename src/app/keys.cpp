@@ -304,7 +304,7 @@ constexpr std::array keys{
                "max_exchanges_per_address",
                type::count,
                {1, 1'000'000},
-               "Most requests at once from one address. More: 503.",
+               "Most requests at once from one address. More: 429.",
                TU_SLOT(all.relay.http.max_exchanges_per_address)},
     config_key{"relay", "insecure_open", type::boolean, one_word, "Let agents in without a token.",
                TU_SLOT(all.relay.insecure_open)},

@@ -164,14 +164,6 @@ TEST_F(config_http, a_proxy_header_is_believed_of_somebody_only) {
     EXPECT_EQ(problems("[relay]\nproxy_protocol_in = \"v2\"\ntrusted_proxies = [\"::1\"]\n"), "");
 }
 
-TEST_F(config_http, a_visitor_may_not_take_longer_for_a_head_than_for_none) {
-    EXPECT_EQ(problems("[relay]\nidle_timeout = \"5s\"\n"),
-              "c.toml:2:16: relay.idle_timeout: 5s is shorter than header_timeout, 10s; lower that "
-              "too");
-    EXPECT_EQ(problems("[relay]\nidle_timeout = 0\n"), "");
-    EXPECT_EQ(problems("[relay]\nheader_timeout = 0\nidle_timeout = \"1s\"\n"), "");
-}
-
 TEST_F(config_http, a_public_url_elsewhere_than_the_domain_is_a_warning) {
     const loaded_config config = load("[relay]\npublic_url = \"https://a.example\"\n");
     EXPECT_EQ(problems(config), "");
