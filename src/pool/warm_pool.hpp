@@ -157,6 +157,11 @@ class warm_pool {
     task<result<lease>> acquire(cancel_token stop,
                                 std::source_location where = std::source_location::current());
 
+    // Whether an unused socket has spoken as soon as it was connected, not long ago: an upstream that
+    // does not wait to be asked.
+    bool spoke_unasked() const noexcept;
+    void note_early_word() noexcept { early_word_ = io_.now(); }
+
     // How many idle sockets the pool keeps. A byte stream is connected beforehand only if
     // warm_up_size asks for it.
     std::uint32_t idle_target() const noexcept { return idle_target_; }
@@ -259,6 +264,7 @@ class warm_pool {
     time_point recovering_until_;
     time_point losses_since_;
     std::uint32_t losses_ = 0;  // Idle sockets that died since then.
+    std::optional<time_point> early_word_;
     std::uint32_t warmed_ = 0;
     event warm_;
 

@@ -63,6 +63,7 @@ task<> http_carriage::run(shared_lane& lane) {
         sides.start(send_request(both));
         co_await bring_answer(both);
         co_await sides.join();
+        stays_ = stays_ && body_done_;
         visitor_.ahead.cut_on_reset(nullptr);
         co_await watch.end();
         report(both);
@@ -215,7 +216,9 @@ std::string http_carriage::answer_head(const response_info& info, std::string_vi
     if (tells_length && !(request_.http_1_0 && body.framing == body_framing::chunked))
         append_framing(head, body);
     if (!has_body) body = {};
-    stays_ = request_.keep_alive && body_done_ && !visitor_.front.draining() &&
+    // Of a request that is still coming it is not known yet whether it will come to its end.
+    const bool may_end = body_done_ || (info.status < 400 && !request_.upgrade);
+    stays_ = request_.keep_alive && may_end && !visitor_.front.draining() &&
              body.framing != body_framing::until_close;
     if (!stays_) head += "Connection: close\r\n";
     else if (request_.http_1_0) head += "Connection: keep-alive\r\n";

@@ -80,7 +80,11 @@ task<bool> http_visitor::introduce() {
         using verdict = proxy_header::verdict;
         if (header.what == verdict::whole) {
             input_.consume(header.length);
-            if (header.source.family != ip_family::none) address_ = header.source;
+            if (header.source.family != ip_family::none) {
+                // Who stands behind the balancer is not believed as the balancer is.
+                address_ = header.source;
+                trusted_ = front_.is_trusted(address_);
+            }
             cut_ = false;
             co_return true;
         }

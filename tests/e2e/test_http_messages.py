@@ -191,7 +191,13 @@ class Messages(HttpScenario):
                 if visitor.ask("GET", "/pattern/1/10").body != peers.small_pattern(1, 10):
                     wrong.append("the next answer")
 
-        threads = [threading.Thread(target=both_ways, args=(s,)) for s in range(3)]
+        def transfer(seed):
+            try:
+                both_ways(seed)
+            except Exception as why:  # In a thread it would pass unseen.
+                wrong.append(repr(why))
+
+        threads = [threading.Thread(target=transfer, args=(s,)) for s in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:
