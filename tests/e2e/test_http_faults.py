@@ -236,7 +236,8 @@ class Beside(HttpScenario):
         with HttpTraffic(healthy, sizes=(0, 1000, 100_000)) as traffic:
             for number in range(300):
                 with Visitor(sick) as visitor:
-                    visitor.say("GET", ("/cut", "/reset", "/noise", "/end")[number % 4])
+                    visitor.say("GET", ("/cut", "/reset", "/noise", "/end")[number % 4],
+                                [("Connection", "close")])
                     if number % 5 == 4:
                         visitor.reset()
                     else:

@@ -262,7 +262,9 @@ class Many(HttpScenario):
         return min(wanted, limit)
 
     def test_2000_visitors_at_once_each_get_their_own_answers(self):
-        app = self.site(relay=setting("max_exchanges_per_address=10000"))
+        # All of them wait for one pool: its queue and patience must be for so many.
+        app = self.site("--set", "pool.acquire_queue=10000", "--set", "pool.acquire_timeout=60s",
+                        relay=setting("max_exchanges_per_address=10000"))
         crowd = Crowd(app, self.room(2000))
         try:
             for number in range(3):
