@@ -19,6 +19,8 @@ std::string_view name_of(frame_type value) {
         case frame_type::retire: return "retire";
         case frame_type::ping: return "ping";
         case frame_type::pong: return "pong";
+        case frame_type::head: return "head";
+        case frame_type::trailers: return "trailers";
     }
     return {};
 }
@@ -36,6 +38,7 @@ std::string_view name_of(reset_reason value) {
         case reset_reason::lane_lost: return "lane_lost";
         case reset_reason::protocol_error: return "protocol_error";
         case reset_reason::shutting_down: return "shutting_down";
+        case reset_reason::upstream_garbage: return "upstream_garbage";
     }
     return {};
 }
@@ -68,6 +71,11 @@ std::string_view name_of(protocol_error value) {
         case protocol_error::credit_goes_back: return "credit_goes_back";
         case protocol_error::resume_without_release: return "resume_without_release";
         case protocol_error::bad_address: return "bad_address";
+        case protocol_error::not_http: return "not_http";
+        case protocol_error::head_after_body: return "head_after_body";
+        case protocol_error::data_before_head: return "data_before_head";
+        case protocol_error::head_too_long: return "head_too_long";
+        case protocol_error::too_many_heads: return "too_many_heads";
     }
     return {};
 }
@@ -80,6 +88,27 @@ std::string_view name_of(refusal value) {
         case refusal::too_many: return "too_many";
         case refusal::draining: return "draining";
         case refusal::cannot_listen: return "cannot_listen";
+        case refusal::name_taken: return "name_taken";
+        case refusal::name_not_allowed: return "name_not_allowed";
+        case refusal::no_http: return "no_http";
+    }
+    return {};
+}
+
+std::string_view name_of(exchange_kind value) {
+    switch (value) {
+        case exchange_kind::tcp: return "tcp";
+        case exchange_kind::http: return "http";
+    }
+    return {};
+}
+
+std::string_view name_of(body_framing value) {
+    switch (value) {
+        case body_framing::none: return "none";
+        case body_framing::length: return "length";
+        case body_framing::chunked: return "chunked";
+        case body_framing::until_close: return "until_close";
     }
     return {};
 }
@@ -114,6 +143,8 @@ std::string_view name(const registered_message&) { return "registered"; }
 std::string_view name(const register_refused_message&) { return "register_refused"; }
 std::string_view name(const bulk_demand_message&) { return "bulk_demand"; }
 std::string_view name(const drain_message&) { return "drain"; }
+std::string_view name(const register_names_message&) { return "register_names"; }
+std::string_view name(const names_registered_message&) { return "names_registered"; }
 
 template <std::size_t... Index>
 std::vector<control_message> one_of_each(std::index_sequence<Index...>) {

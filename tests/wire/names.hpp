@@ -17,6 +17,8 @@ std::string_view name_of(frame_type value);
 std::string_view name_of(reset_reason value);
 std::string_view name_of(protocol_error value);
 std::string_view name_of(refusal value);
+std::string_view name_of(exchange_kind value);
+std::string_view name_of(body_framing value);
 std::string_view name_of(connection_kind value);
 std::string_view name_of(bulk_direction value);
 std::string_view name_of(const control_message& value);

@@ -12,6 +12,13 @@ namespace tunnel_uring {
 
 namespace {
 
+std::string quoted(const std::vector<std::string>& texts) {
+    std::string list;
+    for (const std::string& text : texts)
+        list += fmt::format("{}\"{}\"", list.empty() ? "" : ",", text);
+    return list;
+}
+
 std::string values(const hello_message& what) {
     return fmt::format(" features={} instance={} max_exchanges={} key={} nonce={} name=\"{}\"",
                        what.features, hex(what.instance), what.max_exchanges, hex(what.key),
@@ -41,13 +48,43 @@ std::string values(const bulk_demand_message& what) {
     return fmt::format(" sequence={} target={}", what.sequence, what.target);
 }
 std::string values(const drain_message&) { return {}; }
+std::string values(const register_names_message& what) {
+    return fmt::format(" service={}{} name=\"{}\" names={}", what.service,
+                       what.forwarded ? " forwarded" : "", what.name, quoted(what.names));
+}
+std::string values(const names_registered_message& what) {
+    return fmt::format(" service={} urls={}", what.service, quoted(what.urls));
+}
+
+std::string text_of(const http_body& body) {
+    if (body.framing != body_framing::length) return std::string{name_of(body.framing)};
+    return fmt::format("length:{}", body.length);
+}
+
+// What an `open` of http says beyond that of tcp.
+std::string values(const request_info& what) {
+    return fmt::format(" body={} host={}+{}{}{}", text_of(what.body), what.host.at,
+                       what.host.length, what.upgrade ? " upgrade" : "",
+                       what.expects_continue ? " expects_continue" : "");
+}
+
+std::string text_values(const frame_event& event) {
+    return fmt::format(" text={}{}", hex(event.payload), event.last ? "" : " more");
+}
 
 std::string values(const frame_event& event) {
     switch (event.type) {
-        case frame_type::open:
-            return fmt::format(" service={} credit={} visitor={} reached={}", event.open.service,
-                               event.open.credit, text_of(event.open.visitor),
-                               text_of(event.open.reached));
+        case frame_type::open: {
+            const open_frame& open = event.open;
+            std::string text =
+                fmt::format(" service={} credit={} visitor={} reached={}", open.service,
+                            open.credit, text_of(open.visitor), text_of(open.reached));
+            if (open.kind == exchange_kind::http)
+                text += " http" + values(open.request) + text_values(event);
+            return text;
+        }
+        case frame_type::head:
+        case frame_type::trailers: return text_values(event);
         case frame_type::data: return " payload=" + hex(event.payload);
         case frame_type::end:
             return fmt::format(" total={}{}", event.offset, event.cut ? " cut" : "");
@@ -66,7 +103,11 @@ std::string values(const frame_event& event) {
 
 std::size_t encode_into(control_frame& out, const frame_event& event) {
     switch (event.type) {
-        case frame_type::open: return encode_open(out, event.id, event.open);
+        case frame_type::open:
+            return encode_open(out, event.id, event.open, event.payload.size(), !event.last);
+        case frame_type::head:
+        case frame_type::trailers:
+            return encode_text(out, event.type, event.id, event.payload.size(), !event.last);
         case frame_type::data: return encode_data(out, event.id, event.payload.size());
         case frame_type::end: return encode_end(out, event.id, event.offset, event.cut);
         case frame_type::reset: return encode_reset(out, event.id, event.reason);
