@@ -67,7 +67,7 @@ struct pool_counters {
     std::uint64_t acquired_direct = 0;
     std::uint64_t returned_clean = 0;
     std::uint64_t renewed = 0;  // Leases whose socket had died, and was replaced.
-    std::uint64_t waited = 0;  // Acquires that found the pool at its maximum.
+    std::uint64_t waited = 0;   // Acquires that found the pool at its maximum.
     std::uint64_t wait_timeouts = 0;
     std::uint64_t refused = 0;  // The queue of waiters was full.
     std::uint64_t dials = 0;
@@ -157,8 +157,8 @@ class warm_pool {
     task<result<lease>> acquire(cancel_token stop,
                                 std::source_location where = std::source_location::current());
 
-    // Whether an unused socket has spoken as soon as it was connected, not long ago: an upstream that
-    // does not wait to be asked.
+    // Whether an unused socket has spoken as soon as it was connected, not long ago: an upstream
+    // that does not wait to be asked.
     bool spoke_unasked() const noexcept;
     void note_early_word() noexcept { early_word_ = io_.now(); }
 

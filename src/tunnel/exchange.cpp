@@ -269,8 +269,8 @@ task<result<exchange::arrival>> exchange::arrived(cancel_token stop) {
 }
 
 bool exchange::ends_with_held() const noexcept {
-    return !over_ && run_in_ == nullptr && in_.marked() &&
-           in_.finished_after(incoming_.size()) && trailers_.empty();
+    return !over_ && run_in_ == nullptr && in_.marked() && in_.finished_after(incoming_.size()) &&
+           trailers_.empty();
 }
 
 std::string exchange::take_head() {

@@ -62,8 +62,8 @@ task<std::optional<body_end>> body_sender::receive(std::size_t room) {
 task<std::optional<body_end>> body_sender::receive_run_piece() {
     if (!memory_) memory_ = std::make_unique_for_overwrite<std::byte[]>(run_piece_bytes);
     const std::uint64_t raw = reader_.raw_left();
-    const bytes_span memory{memory_.get(), raw == 0 ? run_piece_bytes
-                                                    : std::min<std::uint64_t>(raw, run_piece_bytes)};
+    const bytes_span memory{
+        memory_.get(), raw == 0 ? run_piece_bytes : std::min<std::uint64_t>(raw, run_piece_bytes)};
     deadline limit{pace_.io(), pace_.patience(), to_.unwanted_token()};
     const time_point began = pace_.io().now();
     const result<std::size_t> got = co_await end_.source().receive(memory, limit.token());
@@ -73,8 +73,7 @@ task<std::optional<body_end>> body_sender::receive_run_piece() {
         if (!got.error().cancelled()) co_return body_end::broken;
         co_return limit.expired_first() ? body_end::too_slow : body_end::unwanted;
     }
-    if (*got == 0)
-        co_return end_.source().was_broken() ? body_end::broken : end_of_connection();
+    if (*got == 0) co_return end_.source().was_broken() ? body_end::broken : end_of_connection();
     bytes_view bytes = memory.first(*got);
     pieces_.clear();
     http_reader::event event = http_reader::event::more;
@@ -105,8 +104,7 @@ task<> body_sender::put() {
     if (pieces_.empty()) co_return;
     if (to_.in_run()) {
         vectors_.clear();
-        for (const bytes_view piece : pieces_)
-            vectors_.push_back(vector_of(as_text(piece)));
+        for (const bytes_view piece : pieces_) vectors_.push_back(vector_of(as_text(piece)));
         co_await to_.send_run(vectors_);
         co_return;
     }

@@ -45,8 +45,8 @@ enum class body_end : std::uint8_t {
     too_slow,
 };
 
-// Connection → exchange: what `reader` makes of it, as it comes, trailers included. What comes after
-// the message stays in `input`. All outlive it.
+// Connection → exchange: what `reader` makes of it, as it comes, trailers included. What comes
+// after the message stays in `input`. All outlive it.
 class body_sender {
   public:
     body_sender(exchange& to, http_reader& reader, http_input& input, local_end& end,
@@ -83,12 +83,12 @@ class body_listener {
     ~body_listener() = default;
 };
 
-// Exchange → connection: the head, then the body in its framing and the trailers, each as soon as it
-// is there; what is there together leaves in one send. All outlive it.
+// Exchange → connection: the head, then the body in its framing and the trailers, each as soon as
+// it is there; what is there together leaves in one send. All outlive it.
 class body_writer {
   public:
-    // `head` is whole, with the fields of `body`'s framing; the first `written` bytes of the body may
-    // follow in it. `stop` is requested at the latest when the exchange is over.
+    // `head` is whole, with the fields of `body`'s framing; the first `written` bytes of the body
+    // may follow in it. `stop` is requested at the latest when the exchange is over.
     body_writer(exchange& from, stream& to, std::string head, const http_body& body,
                 std::uint64_t written, body_pace& pace, cancel_token stop,
                 body_listener* listener = nullptr) noexcept
@@ -101,8 +101,8 @@ class body_writer {
           listener_{listener},
           bytes_{written} {}
 
-    // Until the message is written. `broken`: the connection takes no more; `unwanted`: the exchange
-    // is over, or `stop`; `failed`: the peer sent another body than it announced.
+    // Until the message is written. `broken`: the connection takes no more; `unwanted`: the
+    // exchange is over, or `stop`; `failed`: the peer sent another body than it announced.
     task<body_end> run();
     std::uint64_t body_bytes() const noexcept { return bytes_; }
     // Whether the message is written, whatever the exchange has told of its end.

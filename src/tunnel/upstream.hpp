@@ -40,9 +40,7 @@ class upstream final : private dial_source {
     // The same loan with a new socket, after its own proved to be dead.
     task<> renew(loan& dead, open_frame visitor, cancel_token stop);
     // Whether a borrowed socket may serve more than one visitor.
-    bool shares_sockets() const noexcept {
-        return config_.proxy_protocol == proxy_protocol::off;
-    }
+    bool shares_sockets() const noexcept { return config_.proxy_protocol == proxy_protocol::off; }
     // As the upstream itself would write it in a Host field.
     std::string authority() const;
     // Whether it can be connected to at all; the error is a sentence.

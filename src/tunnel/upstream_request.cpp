@@ -148,8 +148,8 @@ task<> upstream_request::write_request() {
         head += retained_;
         if (chunked) head += chunk_end;
     }
-    body_writer writer{both_, source(), std::move(head), open_.request.body, again, no_pace_,
-                       writing_->token(), this};
+    body_writer writer{both_, source(), std::move(head),   open_.request.body,
+                       again, no_pace_, writing_->token(), this};
     const body_end how = co_await writer.run();
     // The answer may have come before the exchange told of the request's end.
     written_ = writer.written() && how != body_end::broken;

@@ -76,13 +76,13 @@ class upstream_request final : private local_end, private body_listener, private
     reset_watch* watch_ = nullptr;
     cancel_source* writing_ = nullptr;
     cancel_source* silent_ = nullptr;
-    bool written_ = false;        // The request, to its end.
-    bool answer_begun_ = false;   // A byte of the answer has come.
+    bool written_ = false;       // The request, to its end.
+    bool answer_begun_ = false;  // A byte of the answer has come.
     bool answer_whole_ = false;
-    bool clean_ = false;          // The socket may serve again.
+    bool clean_ = false;  // The socket may serve again.
     bool upgraded_ = false;
 
-    std::string retained_;     // The body written so far, while it might be written again.
+    std::string retained_;  // The body written so far, while it might be written again.
     bool retains_ = true;
     body_pace no_pace_;
     const time_point began_;
