@@ -34,6 +34,7 @@ struct io_uring_config {
     std::uint32_t entries = 4096;           // Of the submission queue; 64 to 32768.
     std::uint32_t buffers = 1024;           // In each of two groups; a power of two, 16 to 32768.
     std::uint32_t buffer_size = 16 * 1024;  // Bytes; 4 KiB to 1 MiB.
+    bool splice = true;                     // Bulk goes through pipes instead of being copied.
 };
 
 // One token that may come in at a relay. Its holder proves the key; the relay never sees a token.

@@ -385,6 +385,10 @@ constexpr std::array keys{
                "Of each buffer.",
                TU_SLOT(all.io_uring.buffer_size)},
 
+    config_key{"io_uring", "splice", type::boolean, one_word,
+               "Move the bytes of big transfers through pipes (splice(2)) instead of copying them.",
+               TU_SLOT(all.io_uring.splice)},
+
     config_key{"shutdown", "grace", type::time, between(0s, 24h),
                "After SIGTERM or SIGINT open connections have so long to end; a second signal ends "
                "at once.",

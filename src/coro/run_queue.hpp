@@ -51,6 +51,15 @@ class run_queue {
     std::vector<std::coroutine_handle<>> finished_;
 };
 
+// `co_await next_turn{}`: lets all others who are ready run first, and the kernel be asked for news.
+struct next_turn {
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) const {
+        run_queue::current().push(handle);
+    }
+    void await_resume() const noexcept {}
+};
+
 // Coroutine frames of this thread that are alive; a census of tests compares it before and after.
 std::size_t live_frames() noexcept;
 
