@@ -453,7 +453,8 @@ class Away(HttpScenario):
             sender = threading.Thread(target=send)
             sender.start()
             outcome = visitor.is_cut("POST")
-            visitor.socket.close()
+            with contextlib.suppress(OSError):
+                visitor.socket.shutdown(socket.SHUT_RDWR)  # Wakes the sender.
             sender.join(30 * PATIENCE)
         return outcome
 

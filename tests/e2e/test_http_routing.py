@@ -303,8 +303,13 @@ class Forwarded(HttpScenario):
                 self.assertEqual(values(seen, "x-forwarded-for"), ["203.0.113.7"])
 
     def test_a_visitor_behind_the_balancer_is_not_trusted_as_the_balancer_is(self):
+        """It sees connections, not messages: what they say is the visitor's own word."""
         self.balanced("v1")
-        self.assertEqual(self.source(self.V1, self.SPOOFED), ["203.0.113.7"])
+        seen = self.seen([(n, v.replace("203.0.113.7", "198.51.100.9")) for n, v in self.SPOOFED],
+                         self.V1)
+        self.assertEqual(values(seen, "x-forwarded-for"), ["203.0.113.7"])
+        self.assertEqual(values(seen, "x-forwarded-proto"), ["http"])
+        self.assertEqual(values(seen, "x-forwarded-host"), [self.app.host])
 
     def test_a_header_that_is_missing_or_wrong_is_refused(self):
         self.balanced("v1")
