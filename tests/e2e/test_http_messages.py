@@ -27,7 +27,8 @@ class Messages(HttpScenario):
         kind = request.target.strip("/")
         to_head = request.method == "HEAD"
         if kind in ("204", "204-with-a-length", "304", "205"):
-            fields = {"204": (), "204-with-a-length": [("Content-Length", 0)], "205": [("Content-Length", 0)],
+            nothing = [("Content-Length", 0)]
+            fields = {"204": (), "204-with-a-length": nothing, "205": nothing,
                       "304": [("ETag", '"1"'), ("Content-Length", 4711)]}[kind]
             writer.write(http_peers.head(int(kind[:3]), fields))
         elif kind == "chunked":
