@@ -167,6 +167,11 @@ void upstream_request::wrote(std::span<const iovec> body) {
     }
 }
 
+void upstream_request::spliced() {
+    if (!answer_begun_) restart_clock();
+    retains_ = false;
+}
+
 void upstream_request::restart_clock() noexcept {
     const duration limit = service_.config().http.response_timeout;
     if (limit != duration{0}) io_.timers().arm(*this, io_.now() + limit);

@@ -36,6 +36,7 @@ class upstream_request final : private local_end, private body_listener, private
     stream& source() noexcept override { return loan_.held.socket(); }
     void left_unread() override { watch_->begin(); }
     void wrote(std::span<const iovec> body) override;
+    void spliced() override;
     void expired() noexcept override;
 
     task<bool> take_request();
