@@ -45,8 +45,8 @@ enum class body_end : std::uint8_t {
     too_slow,
 };
 
-// Connection → exchange: what `reader` makes of it, as it comes, trailers included. What comes after
-// the message stays in `input`. All outlive it.
+// Connection → exchange: what `reader` makes of it, as it comes, trailers included. What comes
+// after the message stays in `input`. All outlive it.
 class body_sender {
   public:
     body_sender(exchange& to, http_reader& reader, http_input& input, local_end& end,
@@ -74,21 +74,25 @@ class body_sender {
     std::unique_ptr<std::byte[]> memory_;  // Of a run, while it lasts.
 };
 
-// Told of a body's bytes when they have been written.
+// Told of what becomes of a message.
 class body_listener {
   public:
-    virtual void wrote(std::span<const iovec> body) = 0;
+    // Bytes of the body have left the exchange: who wants to write them again must keep them.
+    virtual void took(std::span<const iovec> body) = 0;
+    virtual void took_trailers() = 0;
+    // Something has been written.
+    virtual void wrote() = 0;
 
   protected:
     ~body_listener() = default;
 };
 
-// Exchange → connection: the head, then the body in its framing and the trailers, each as soon as it
-// is there; what is there together leaves in one send. All outlive it.
+// Exchange → connection: the head, then the body in its framing and the trailers, each as soon as
+// it is there; what is there together leaves in one send. All outlive it.
 class body_writer {
   public:
-    // `head` is whole, with the fields of `body`'s framing; the first `written` bytes of the body may
-    // follow in it. `stop` is requested at the latest when the exchange is over.
+    // `head` is whole, with the fields of `body`'s framing; the first `written` bytes of the body
+    // may follow in it. `stop` is requested at the latest when the exchange is over.
     body_writer(exchange& from, stream& to, std::string head, const http_body& body,
                 std::uint64_t written, body_pace& pace, cancel_token stop,
                 body_listener* listener = nullptr) noexcept
@@ -101,8 +105,8 @@ class body_writer {
           listener_{listener},
           bytes_{written} {}
 
-    // Until the message is written. `broken`: the connection takes no more; `unwanted`: the exchange
-    // is over, or `stop`; `failed`: the peer sent another body than it announced.
+    // Until the message is written. `broken`: the connection takes no more; `unwanted`: the
+    // exchange is over, or `stop`; `failed`: the peer sent another body than it announced.
     task<body_end> run();
     std::uint64_t body_bytes() const noexcept { return bytes_; }
     // Whether the message is written, whatever the exchange has told of its end.
@@ -114,7 +118,8 @@ class body_writer {
     task<std::optional<body_end>> write_queued();
     task<std::optional<body_end>> write_run();
     task<std::optional<body_end>> write_end(std::string trailers);
-    task<std::optional<body_end>> write(std::span<iovec> body, bool last);
+    task<std::optional<body_end>> write(std::span<const iovec> body, bool last);
+    void took(std::span<const iovec> body);
     bool fits(std::uint64_t bytes) const noexcept;
 
     exchange& from_;
@@ -126,8 +131,9 @@ class body_writer {
     body_listener* listener_;
     std::uint64_t bytes_;
     bool ended_ = false;  // The last chunk is written.
-    // What stands around a body's pieces: head, chunk header and the end of the chunk.
-    std::array<iovec, full_window / block_pool::block_bytes + 5> vectors_;
+    std::array<iovec, full_window / block_pool::block_bytes + 1> pieces_;  // Of the body.
+    // Those with head and chunk header before them, and the end of the chunk behind.
+    std::array<iovec, std::tuple_size_v<decltype(pieces_)> + 3> vectors_;
     std::array<char, 18> chunk_;
 };
 
