@@ -51,12 +51,11 @@ class run_queue {
     std::vector<std::coroutine_handle<>> finished_;
 };
 
-// `co_await next_turn{}`: lets all others who are ready run first, and the kernel be asked for news.
+// `co_await next_turn{}`: lets all others who are ready run first, and the kernel be asked for
+// news.
 struct next_turn {
     bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> handle) const {
-        run_queue::current().push(handle);
-    }
+    void await_suspend(std::coroutine_handle<> handle) const { run_queue::current().push(handle); }
     void await_resume() const noexcept {}
 };
 

@@ -49,8 +49,8 @@ class stream {
 
     // ── at once ──
     result<std::size_t> try_send(std::span<const iovec> vectors);
-    // Into an empty pipe, and out of one; as receive and try_send, but EAGAIN when nothing is there,
-    // or nothing is taken.
+    // Into an empty pipe, and out of one; as receive and try_send, but EAGAIN when nothing is
+    // there, or nothing is taken.
     result<std::size_t> splice_into(const pipe_ends& pipe, std::size_t most);
     result<std::size_t> splice_from(const pipe_ends& pipe, std::size_t bytes);
     // Whether any operation was told that the connection broke: an end that is received then is

@@ -12,6 +12,7 @@
 #include "tunnel/http_input.hpp"
 #include "tunnel/observer.hpp"
 #include "tunnel/reset_watch.hpp"
+#include "tunnel/single_worker_guard.hpp"
 #include "tunnel/upstream.hpp"
 #include "wire/http1.hpp"
 
@@ -56,6 +57,7 @@ class upstream_request final : private local_end, private body_listener, private
     bool may_try_again() const noexcept;
     void retain_no_more() noexcept;
     void restart_clock() noexcept;
+    void turn_away();
     void fail(reset_reason why, std::string_view sentence);
     void report();
 
@@ -75,6 +77,7 @@ class upstream_request final : private local_end, private body_listener, private
     std::optional<http_input> input_;
     std::optional<http_reader> reader_;
     std::vector<bytes_view> pieces_;
+    std::optional<single_worker_guard> guard_;  // On a warm socket.
     reset_watch* watch_ = nullptr;
     cancel_source* writing_ = nullptr;
     cancel_source* silent_ = nullptr;

@@ -111,10 +111,11 @@ class pool_test : public testing::Test {
 task<> play(world& w, scenario what);
 
 pool_config small_pool(std::uint32_t idle, std::uint32_t max = 8);
-inline pool_policy reusing() {
+inline pool_policy of_kind(pool_kind kind) {
     pool_policy policy;
-    policy.reuse = true;
+    policy.kind = kind;
     return policy;
 }
+inline pool_policy reusing() { return of_kind(pool_kind::http); }
 
 }  // namespace tunnel_uring::test
