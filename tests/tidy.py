@@ -77,7 +77,7 @@ def line_of(text, at):
 
 def lines_fit(tree):
     for path, text in sorted(tree.texts.items()):
-        if path.endswith(".md"):  # Tables and links do not wrap.
+        if path.endswith((".md", ".txt")):  # Tables, links and messages do not wrap.
             continue
         for number, line in enumerate(text.splitlines(), 1):
             if len(line) > COLUMNS:

@@ -73,8 +73,8 @@ struct http_front_config {
     std::uint32_t max_fields = 100;
     std::chrono::nanoseconds header_timeout = std::chrono::seconds{10};  // To a whole head.
     std::chrono::nanoseconds idle_timeout = std::chrono::seconds{75};    // Between requests.
-    std::uint32_t min_body_rate = 256;  // Bytes a second while a body is under way, each way.
-    std::uint32_t max_visitors = 16000;              // Connections, idle ones too.
+    std::uint32_t min_body_rate = 256;   // Bytes a second while a body is under way, each way.
+    std::uint32_t max_visitors = 16000;  // Connections, idle ones too.
     std::uint32_t max_exchanges_per_address = 1000;  // Requests at once from one address.
 };
 

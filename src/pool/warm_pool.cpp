@@ -20,6 +20,7 @@ constexpr duration recovery = 1s;
 constexpr duration recovery_spacing = 100ms;
 // A socket that dies unused before this age says no more than a refused connection.
 constexpr duration infancy = 1s;
+constexpr duration early_word_memory = 30s;
 
 std::uint32_t idle_target_of(const pool_config& limits, const pool_policy& policy) {
     if (!policy.reuse && limits.warm_up_size == 0) return 0;
@@ -148,7 +149,12 @@ void warm_pool::evict(pool_slot& s, wake why) noexcept {
     take_off(s, why);
     enter(*s.held, socket_state::closing);
     (why == wake::spoke ? counters_.evicted_spoke : counters_.evicted_hung_up) += 1;
+    if (why == wake::spoke && io_.now() - s.held->created < infancy) note_early_word();
     note_loss(*s.held);
+}
+
+bool warm_pool::spoke_unasked() const noexcept {
+    return early_word_ && io_.now() - *early_word_ < early_word_memory;
 }
 
 void warm_pool::let_go(pool_slot& s) noexcept {

@@ -67,7 +67,7 @@ struct pool_counters {
     std::uint64_t acquired_direct = 0;
     std::uint64_t returned_clean = 0;
     std::uint64_t renewed = 0;  // Leases whose socket had died, and was replaced.
-    std::uint64_t waited = 0;  // Acquires that found the pool at its maximum.
+    std::uint64_t waited = 0;   // Acquires that found the pool at its maximum.
     std::uint64_t wait_timeouts = 0;
     std::uint64_t refused = 0;  // The queue of waiters was full.
     std::uint64_t dials = 0;
@@ -156,6 +156,11 @@ class warm_pool {
     // connection, in time. ESHUTDOWN: closed. Else the dial's error.
     task<result<lease>> acquire(cancel_token stop,
                                 std::source_location where = std::source_location::current());
+
+    // Whether an unused socket has spoken as soon as it was connected, not long ago: an upstream
+    // that does not wait to be asked.
+    bool spoke_unasked() const noexcept;
+    void note_early_word() noexcept { early_word_ = io_.now(); }
 
     // How many idle sockets the pool keeps. A byte stream is connected beforehand only if
     // warm_up_size asks for it.
@@ -259,6 +264,7 @@ class warm_pool {
     time_point recovering_until_;
     time_point losses_since_;
     std::uint32_t losses_ = 0;  // Idle sockets that died since then.
+    std::optional<time_point> early_word_;
     std::uint32_t warmed_ = 0;
     event warm_;
 

@@ -274,8 +274,7 @@ task<> agent::read_control(relay_link& relay, live& now) {
 }
 
 void agent::register_service(relay_link& relay, live& now, std::uint32_t number) {
-    if (services_[number]->config().type == service_kind::http)
-        return register_names(now, number);
+    if (services_[number]->config().type == service_kind::http) return register_names(now, number);
     register_message wanted;
     wanted.service = number;
     wanted.name = services_[number]->config().name;

@@ -117,8 +117,8 @@ task<> byte_pump::receive_run() {
     }
 }
 
-// The local socket takes no more: the peer is asked to stop, and what the socket says is read to its
-// end all the same: what it said before counts. One that merely cannot be written has no end in
+// The local socket takes no more: the peer is asked to stop, and what the socket says is read to
+// its end all the same: what it said before counts. One that merely cannot be written has no end in
 // sight.
 void byte_pump::write_failed(const error& why) {
     if (local_.was_broken() || why.code() == EPIPE) both_.stop_receiving();

@@ -52,9 +52,8 @@ task<> http_carriage::run(shared_lane& lane) {
         exchange both{lane, lane.next_id(), exchange_kind::http, first_window, 0};
         reset_watch watch{both, visitor_.connection};
         watch_ = &watch;
-        const on_cancel stopping{visitor_.front.stop_token(), [&both]() noexcept {
-                                     both.cut(reset_reason::shutting_down);
-                                 }};
+        const on_cancel stopping{visitor_.front.stop_token(),
+                                 [&both]() noexcept { both.cut(reset_reason::shutting_down); }};
         const open_frame open = opening(both);
         std::string text = forwarded_text();
         both.open(open, std::move(text));
@@ -63,6 +62,7 @@ task<> http_carriage::run(shared_lane& lane) {
         sides.start(send_request(both));
         co_await bring_answer(both);
         co_await sides.join();
+        stays_ = stays_ && body_done_;
         visitor_.ahead.report_to(nullptr);
         co_await watch.end();
         report(both);
@@ -92,17 +92,15 @@ std::string http_carriage::forwarded_text() {
     if (!forwarded_) return text;
     const bool believed = visitor_.trusted;
     std::string chain = address_text(visitor_.address);
-    if (believed && !request_.forwarded_for.empty())
-        chain = request_.forwarded_for + ", " + chain;
+    if (believed && !request_.forwarded_for.empty()) chain = request_.forwarded_for + ", " + chain;
     const std::string_view proto = believed && !request_.forwarded_proto.empty()
                                        ? std::string_view{request_.forwarded_proto}
                                        : visitor_.front.scheme();
     const std::string_view host = believed && !request_.forwarded_host.empty()
                                       ? std::string_view{request_.forwarded_host}
                                       : request_.host.in(request_.text);
-    text += fmt::format(
-        "X-Forwarded-For: {}\r\nX-Forwarded-Proto: {}\r\nX-Forwarded-Host: {}\r\n", chain, proto,
-        host);
+    text += fmt::format("X-Forwarded-For: {}\r\nX-Forwarded-Proto: {}\r\nX-Forwarded-Host: {}\r\n",
+                        chain, proto, host);
     return text;
 }
 
@@ -172,8 +170,8 @@ task<> http_carriage::bring_answer(exchange& both) {
 task<> http_carriage::take_head(exchange& both) {
     const std::string head = both.take_head();
     const result<response_info> info = decode_response_info(as_bytes(head));
-    const std::string_view text = std::string_view{head}.substr(
-        std::min(head.size(), response_info_bytes));
+    const std::string_view text =
+        std::string_view{head}.substr(std::min(head.size(), response_info_bytes));
     const auto [reason, fields] = split_head(text);
     const bool switches = info && info->status == 101;
     const bool valid = info && reason.data() != nullptr && is_reason(reason) &&
@@ -215,7 +213,9 @@ std::string http_carriage::answer_head(const response_info& info, std::string_vi
     if (tells_length && !(request_.http_1_0 && body.framing == body_framing::chunked))
         append_framing(head, body);
     if (!has_body) body = {};
-    stays_ = request_.keep_alive && body_done_ && !visitor_.front.draining() &&
+    // Of a request that is still coming it is not known yet whether it will come to its end.
+    const bool may_end = body_done_ || (info.status < 400 && !request_.upgrade);
+    stays_ = request_.keep_alive && may_end && !visitor_.front.draining() &&
              body.framing != body_framing::until_close;
     if (!stays_) head += "Connection: close\r\n";
     else if (request_.http_1_0) head += "Connection: keep-alive\r\n";
@@ -229,8 +229,8 @@ task<> http_carriage::write_answer(exchange& both, const response_info& info,
     std::string head = answer_head(info, text, body);
     answered_ = true;
     status_ = info.status;
-    body_writer writer{both, visitor_.connection, std::move(head), body, 0, answer_pace_,
-                       both.ended_token()};
+    body_writer writer{both, visitor_.connection, std::move(head),   body,
+                       0,    answer_pace_,        both.ended_token()};
     const body_end how = co_await writer.run();
     answer_bytes_ = writer.body_bytes();
     if (how == body_end::complete) co_return;

@@ -7,8 +7,7 @@
 namespace tunnel_uring {
 
 http_front::http_front(io_context& io, const http_front_config& config, byte_path& path,
-                       relay_observer& watcher, std::size_t& exchanges,
-                       std::size_t exchanges_limit)
+                       relay_observer& watcher, std::size_t& exchanges, std::size_t exchanges_limit)
     : io_{io},
       config_{config},
       path_{path},

@@ -17,8 +17,8 @@ class http_input {
     // Its first bytes have been read.
     void consume(std::size_t count) noexcept;
 
-    // Receives at most `most` bytes (0: what a buffer holds), only when empty. False: the end of the
-    // stream, and it was no reset.
+    // Receives at most `most` bytes (0: what a buffer holds), only when empty. False: the end of
+    // the stream, and it was no reset.
     task<result<bool>> receive(std::size_t most, cancel_token stop);
     // Bytes that were received by other means. They are copied.
     void put(bytes_view bytes);

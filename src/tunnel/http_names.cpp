@@ -68,7 +68,8 @@ bool is_service_name(std::string_view name) noexcept {
     while (true) {
         const std::size_t dot = std::min(name.find('.'), name.size());
         const std::string_view label = name.substr(0, dot);
-        if (label.empty() || label.size() > 63 || !std::all_of(label.begin(), label.end(), is_label_char))
+        if (label.empty() || label.size() > 63 ||
+            !std::all_of(label.begin(), label.end(), is_label_char))
             return false;
         if (dot == name.size()) return true;
         name.remove_prefix(dot + 1);

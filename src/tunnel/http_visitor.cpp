@@ -24,9 +24,7 @@ constexpr duration answer_limit = 10s;
 constexpr duration introduction_limit = 5s;
 constexpr duration for_ever = 24h * 365;
 
-duration limit_of(duration configured) {
-    return configured == duration{0} ? for_ever : configured;
-}
+duration limit_of(duration configured) { return configured == duration{0} ? for_ever : configured; }
 
 http_limits limits_of(const http_front_config& config) {
     return {config.max_head_bytes, config.max_fields};
@@ -80,7 +78,11 @@ task<bool> http_visitor::introduce() {
         using verdict = proxy_header::verdict;
         if (header.what == verdict::whole) {
             input_.consume(header.length);
-            if (header.source.family != ip_family::none) address_ = header.source;
+            if (header.source.family != ip_family::none) {
+                // Who stands behind the balancer is not believed as the balancer is.
+                address_ = header.source;
+                trusted_ = front_.is_trusted(address_);
+            }
             cut_ = false;
             co_return true;
         }
@@ -190,11 +192,12 @@ std::optional<http_answer> http_visitor::route(std::string_view name, http_servi
         return http_answer{503, fmt::format("the agent of {} is away", printable(name)),
                            "Try again in a moment.", 1};
     return http_answer{404, fmt::format("no service has the name {}", printable(name)),
-                       "Look at the URL that `tunnel-uring http` printed; the name is its host.", 0};
+                       "Look at the URL that `tunnel-uring http` printed; the name is its host.",
+                       0};
 }
 
 task<> http_visitor::carry(const http_service& service, shared_lane& lane) {
-    const http_carriage::visitor_view me{front_, connection_, input_,   reader_,
+    const http_carriage::visitor_view me{front_, connection_, input_,  reader_,
                                          ahead_, address_,    trusted_};
     http_carriage carriage{me, service};
     lane.exchanges().start(carriage.run(lane));

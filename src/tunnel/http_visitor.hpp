@@ -1,6 +1,6 @@
-// http_visitor: one visitor's HTTP connection at the relay, from its accept to its close. It reads a
-// request, finds the service that it means, lets a carriage bring it there and its answer back, and
-// goes on with the next.
+// http_visitor: one visitor's HTTP connection at the relay, from its accept to its close. It reads
+// a request, finds the service that it means, lets a carriage bring it there and its answer back,
+// and goes on with the next.
 #pragma once
 
 #include <optional>
@@ -21,8 +21,8 @@ class http_visitor {
   public:
     http_visitor(http_front& front, stream connection);
 
-    // Until the connection is closed: with a FIN between two messages and after a whole answer, with
-    // a RST when an answer was cut.
+    // Until the connection is closed: with a FIN between two messages and after a whole answer,
+    // with a RST when an answer was cut.
     task<> run();
 
   private:
@@ -49,9 +49,9 @@ class http_visitor {
     std::vector<bytes_view> pieces_;
     time_point head_began_;
     bool head_begun_ = false;
-    bool stays_ = true;      // Another request may come.
-    bool cut_ = false;       // The end is a reset.
-    bool said_last_ = false; // The last answer has been written; it must arrive.
+    bool stays_ = true;       // Another request may come.
+    bool cut_ = false;        // The end is a reset.
+    bool said_last_ = false;  // The last answer has been written; it must arrive.
 };
 
 }  // namespace tunnel_uring

@@ -410,7 +410,8 @@ result<std::string> relay::service_name(const agent_link& link, std::string_view
     for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     if (name.starts_with('.')) name = http_->below_domain(std::string_view{name}.substr(1));
     if (!is_service_name(name))
-        return error{EINVAL, fmt::format("{} is no name that a service can have", printable(asked))};
+        return error{EINVAL,
+                     fmt::format("{} is no name that a service can have", printable(asked))};
     const token_grant* const grant = link.grant;
     if (grant == nullptr) return name;
     const auto below = http_->subdomain_of(name);
@@ -420,10 +421,10 @@ result<std::string> relay::service_name(const agent_link& link, std::string_view
     const std::vector<std::string>& patterns = below ? grant->subdomains : grant->hostnames;
     if (below && patterns.empty()) return name;
     if (std::any_of(patterns.begin(), patterns.end(), covers)) return name;
-    return error{EACCES, fmt::format("{} is not among the names that this token may use{}", name,
-                                     patterns.empty()
-                                         ? std::string{}
-                                         : fmt::format(" ({})", fmt::join(patterns, ", ")))};
+    return error{EACCES,
+                 fmt::format("{} is not among the names that this token may use{}", name,
+                             patterns.empty() ? std::string{}
+                                              : fmt::format(" ({})", fmt::join(patterns, ", ")))};
 }
 
 task<> relay::register_names(agent_link& link, register_names_message asked) {

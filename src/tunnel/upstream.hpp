@@ -40,9 +40,7 @@ class upstream final : private dial_source {
     // The same loan with a new socket, after its own proved to be dead.
     task<> renew(loan& dead, open_frame visitor, cancel_token stop);
     // Whether a borrowed socket may serve more than one visitor.
-    bool shares_sockets() const noexcept {
-        return config_.proxy_protocol == proxy_protocol::off;
-    }
+    bool shares_sockets() const noexcept { return config_.proxy_protocol == proxy_protocol::off; }
     // As the upstream itself would write it in a Host field.
     std::string authority() const;
     // Whether it can be connected to at all; the error is a sentence.
@@ -50,6 +48,7 @@ class upstream final : private dial_source {
 
   private:
     task<result<stream>> connect(cancel_token stop) override;
+    task<result<void>> listen_first(const lease& held, cancel_token stop);
     task<result<void>> introduce(stream& socket, const open_frame& visitor, cancel_token stop);
 
     io_context& io_;

@@ -72,6 +72,7 @@ task<bool> upstream_request::take_request() {
         both_.cut(reset_reason::protocol_error);
         co_return false;
     }
+    host_ = host.in(text_);
     rewrite_host();
     co_return true;
 }
@@ -251,9 +252,9 @@ task<upstream_request::attempt> upstream_request::take_head() {
         send_head(head);
         co_return attempt::over;
     }
-    co_await look_for_advice(head.status);
     clean_ = head.keep_alive && reader_->framing() != body_framing::until_close;
     send_head(head);
+    co_await look_for_advice(head.status);
     co_await send_body();
     co_return attempt::over;
 }
@@ -343,6 +344,7 @@ void upstream_request::report() {
     out.service = service_.config().name;
     out.visitor = visitor;
     out.method = method_.in(text_);
+    out.host = host_;
     const std::size_t target = std::min(text_.size(), std::size_t{method_.length} + 1);
     const std::size_t line = std::min(text_.find("\r\n"), text_.size());
     out.target = std::string_view{text_}.substr(target, line - std::min(line, target));

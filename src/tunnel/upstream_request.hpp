@@ -65,6 +65,7 @@ class upstream_request final : private local_end, private body_listener, private
     const open_frame open_;
     agent_observer& watcher_;
     std::string text_;  // Of the request's head.
+    std::string host_;  // As the visitor said it.
     text_range method_;
     bool to_head_ = false;
     bool idempotent_ = false;

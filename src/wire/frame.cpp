@@ -107,8 +107,8 @@ void encode_response_info(std::byte* out, const response_info& what) noexcept {
 
 result<response_info> decode_response_info(bytes_view head) {
     response_info out;
-    const auto framing = head.size() < response_info_bytes ? std::optional<body_framing>{}
-                                                           : framing_of(head[2]);
+    const auto framing =
+        head.size() < response_info_bytes ? std::optional<body_framing>{} : framing_of(head[2]);
     if (!framing || head[3] != std::byte{0})
         return error{EPROTO, "the head of a response is malformed"};
     out.status = load_big_endian<std::uint16_t>(head.data());
@@ -282,8 +282,7 @@ std::optional<frame_event> frame_decoder::take_payload(bytes_view& input) noexce
     payload_left_ -= count;
     in_frame_ = payload_left_ > 0;
     if (!in_frame_) gathered_bytes_ = 0;
-    current_.last =
-        current_.type != frame_type::data && !in_frame_ && (flags_ & flag_more) == 0;
+    current_.last = current_.type != frame_type::data && !in_frame_ && (flags_ & flag_more) == 0;
     if (current_.type != frame_type::open) return current_;
     std::optional<frame_event> whole = read_body();
     current_.type = frame_type::head;

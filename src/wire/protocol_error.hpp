@@ -33,11 +33,11 @@ enum class protocol_error : std::uint8_t {
     credit_goes_back,
     resume_without_release,
     bad_address,
-    not_http,           // A head, or trailers, of an exchange that is no http.
-    head_after_body,    // Or trailers twice, or bytes after them.
+    not_http,         // A head, or trailers, of an exchange that is no http.
+    head_after_body,  // Or trailers twice, or bytes after them.
     data_before_head,
     head_too_long,
-    too_many_heads,     // More interim answers than are taken.
+    too_many_heads,  // More interim answers than are taken.
 };
 
 std::string_view describe(protocol_error what) noexcept;

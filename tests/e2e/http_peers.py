@@ -167,7 +167,8 @@ async def site(request, writer, peer=None):
             request, writer)
     if path[0] == "status":
         await request.body()
-        writer.write(whole(b"as you wish\n", int(path[1])))
+        status = int(path[1])
+        writer.write(head(status) if status in (204, 304) else whole(b"as you wish\n", status))
         return True
     digest, length = await request.digest()
     if path[0] == "digest":

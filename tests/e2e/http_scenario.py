@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import queue
+import threading
 
 import harness
 import http_peers
@@ -56,6 +57,27 @@ class Gate:
         while self._tokens.empty():
             await asyncio.sleep(0.002)
         self._tokens.get()
+
+
+def together(*tasks, timeout=120.0):
+    """Runs each in a thread of its own until all are done; fails with the first that failed."""
+    failures = []
+
+    def run(task):
+        try:
+            task()
+        except BaseException as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(task,), daemon=True) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout * harness.PATIENCE)
+    if failures:
+        raise failures[0]
+    if any(thread.is_alive() for thread in threads):
+        raise AssertionError(f"not within {timeout * harness.PATIENCE:g} s: all of {len(tasks)}")
 
 
 def drained(received):

@@ -57,8 +57,10 @@ class Cut(HttpScenario):
                 with self.subTest(target=target, before=before), Visitor(app) as visitor:
                     visitor.say("GET", target)
                     if before:
-                        visitor.head()  # Its head has gone out before the cut is known.
-                        outcome = self.rest(visitor, target)
+                        # Its head has gone out before the cut is known, or it is a 502.
+                        outcome = visitor.head()
+                        if outcome.status == 200:
+                            outcome = self.rest(visitor, target)
                     else:
                         outcome = visitor.is_cut()
                     if getattr(outcome, "status", 0) != 502:
@@ -451,7 +453,8 @@ class Away(HttpScenario):
             sender = threading.Thread(target=send)
             sender.start()
             outcome = visitor.is_cut("POST")
-            visitor.socket.close()
+            with contextlib.suppress(OSError):
+                visitor.socket.shutdown(socket.SHUT_RDWR)  # Wakes the sender.
             sender.join(30 * PATIENCE)
         return outcome
 

@@ -1,5 +1,6 @@
 """Messages byte by byte: how they begin and end, and which are none."""
 
+import functools
 import hashlib
 import json
 import random
@@ -13,7 +14,7 @@ import http_peers
 import peers
 from harness import PATIENCE, scaled
 from http_client import Visitor
-from http_scenario import Gate, HttpScenario, drained, mirror
+from http_scenario import Gate, HttpScenario, drained, mirror, together
 
 CORPUS = harness.HERE.parent / "wire" / "http1_requests.txt"
 
@@ -25,10 +26,11 @@ class Messages(HttpScenario):
         """Answers of every framing, on connections that stay."""
         kind = request.target.strip("/")
         to_head = request.method == "HEAD"
-        if kind in ("204", "304", "205"):
-            fields = {"204": (), "205": [("Content-Length", 0)],
+        if kind in ("204", "204-with-a-length", "304", "205"):
+            nothing = [("Content-Length", 0)]
+            fields = {"204": (), "204-with-a-length": nothing, "205": nothing,
                       "304": [("ETag", '"1"'), ("Content-Length", 4711)]}[kind]
-            writer.write(http_peers.head(int(kind), fields))
+            writer.write(http_peers.head(int(kind[:3]), fields))
         elif kind == "chunked":
             writer.write(http_peers.head(fields=[("Transfer-Encoding", "chunked")]))
             if not to_head:
@@ -56,9 +58,12 @@ class Messages(HttpScenario):
                 for method, kind, status, body in (
                         ("HEAD", "length", 200, b""), ("GET", "304", 304, b""),
                         ("GET", "chunked", 200, b"one two three"), ("GET", "204", 204, b""),
+                        ("DELETE", "204-with-a-length", 204, b""),
                         ("HEAD", "chunked", 200, b""), ("GET", "empty", 200, b""),
                         ("GET", "205", 205, b""), ("HEAD", "304", 304, b""),
                         ("GET", "length", 200, b"x" * 1000)):
+                    if harness.DIRECT and kind == "204-with-a-length":
+                        continue  # No server may send it; many do, and no visitor gets to see it.
                     answer = visitor.ask(method, f"/{kind}")
                     self.assertEqual((answer.status, answer.body), (status, body), (method, kind))
         with Visitor(app) as visitor:
@@ -169,35 +174,30 @@ class Messages(HttpScenario):
         self.assertEqual(drained(peer.received), [])
 
     def test_large_bodies_go_both_ways_at_once(self):
-        app, size, wrong = self.site(), scaled(100_000_000), []
+        app, size = self.site(), scaled(100_000_000)
 
         def send(visitor, seed):
             for piece in peers.pattern(seed, size):
                 visitor.send(http_client.chunk(piece))
             visitor.send(http_client.chunk(b""))
 
+        def receive(visitor, seed):
+            whole = hashlib.sha256()
+            for piece in visitor.pieces(visitor.head()):
+                whole.update(piece)
+            self.assertEqual(whole.hexdigest(), peers.pattern_digest(seed, size))
+
         def both_ways(seed):
             with Visitor(app) as visitor:
-                head = http_client.message("POST", "/echo", (), (), app.host)
-                visitor.send(head.removesuffix(http_client.chunk(b"")))
-                sender = threading.Thread(target=send, args=(visitor, seed))
-                sender.start()
-                whole = hashlib.sha256()
-                for piece in visitor.pieces(visitor.head()):
-                    whole.update(piece)
-                sender.join(60 * PATIENCE)
-                if whole.hexdigest() != peers.pattern_digest(seed, size):
-                    wrong.append(seed)
-                if visitor.ask("GET", "/pattern/1/10").body != peers.small_pattern(1, 10):
-                    wrong.append("the next answer")
+                for number in range(2):  # The connection stays.
+                    head = http_client.message("POST", "/echo", (), (), app.host)
+                    visitor.send(head.removesuffix(http_client.chunk(b"")))
+                    together(lambda: send(visitor, seed + number),
+                             lambda: receive(visitor, seed + number))
+                self.assertEqual(visitor.ask("GET", "/pattern/1/10").body,
+                                 peers.small_pattern(1, 10))
 
-        threads = [threading.Thread(target=both_ways, args=(s,)) for s in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(120 * PATIENCE)
-            self.assertFalse(thread.is_alive(), "a transfer hangs")
-        self.assertEqual(wrong, [])
+        together(*(functools.partial(both_ways, 10 * seed) for seed in range(3)))
 
     def test_a_body_waits_for_the_upstreams_100(self):
         gate = Gate()

@@ -106,8 +106,10 @@ class HttpTraffic(Traffic):
 
     AWAY = (502, 503, 504)
 
-    def __init__(self, exposed, visitors=8, sizes=(0, 1000, 100_000, 2_000_000), patience=20.0):
+    def __init__(self, exposed, visitors=8, sizes=(0, 1000, 100_000, 2_000_000), patience=20.0,
+                 away=AWAY):
         super().__init__(exposed.http_port, visitors, sizes, patience)
+        self.away = away
         self.exposed, self._kept = exposed, threading.local()
 
     def _exchange(self, seed, size):
@@ -141,7 +143,7 @@ class HttpTraffic(Traffic):
             framing = ("length", "chunked", "close")[seed % 3]
             answer = visitor.ask("GET", f"/pattern/{seed}/{size}/{framing}")
             right = answer.body == peers.small_pattern(seed, size)
-        if answer.status in self.AWAY:
+        if answer.status in self.away:
             return "refused", answer.keeps
         if answer.status == 200 and right:
             return "whole", answer.keeps

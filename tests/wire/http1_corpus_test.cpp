@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "wire/http1_corpus_path.hpp"
 #include "wire/http1_play.hpp"
 
 namespace tunnel_uring {
@@ -41,7 +40,7 @@ std::string unescape(const std::string& text) {
 
 std::vector<corpus_case> read_corpus(const std::string& name) {
     std::vector<corpus_case> cases;
-    std::ifstream file{std::string{http1_corpus_path} + "/" + name};
+    std::ifstream file{TUNNEL_URING_SOURCE_ROOT "/tests/wire/" + name};
     for (std::string line; std::getline(file, line);) {
         if (line.empty() || line.front() == '#') continue;
         const std::size_t first = line.find(" |");
