@@ -17,8 +17,6 @@ namespace {
 // A run that moves this little, this often, is as well off in frames.
 constexpr std::size_t small_piece_bytes = 16 * 1024;
 constexpr int small_pieces_limit = 8;
-// A head of 32 KiB with what stands before its text, and something to spare.
-constexpr std::size_t head_bytes_limit = 40 * 1024;
 
 std::uint64_t choose_window(memory_budget& budget) {
     return budget.reserve(full_window - first_window) ? full_window : first_window;

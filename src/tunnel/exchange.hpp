@@ -31,6 +31,8 @@ class shared_lane;
 
 // Credit beyond the first limit, while the process has memory for it.
 inline constexpr std::uint64_t full_window = 64 * 1024;
+// A head of 32 KiB with what stands before its text, and something to spare; trailers too.
+inline constexpr std::size_t head_bytes_limit = 40 * 1024;
 // Heads of one answer, interim ones included, of which all may wait at the relay.
 inline constexpr std::size_t most_heads = 16;
 // A piece of a bulk run.

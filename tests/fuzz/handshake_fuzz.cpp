@@ -36,7 +36,7 @@ void try_lane_hello(fuzz_input input) {
 
 void try_control(fuzz_input input) {
     const bytes_view message = input.rest();
-    if (message.size() < control_header_bytes || message.size() > control_bytes_limit) return;
+    if (message.size() < control_header_bytes || message.size() > session_bytes_limit) return;
     const auto decoded = decode_control(message);
     if (!decoded) return;
     std::vector<std::byte> once;

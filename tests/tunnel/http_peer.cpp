@@ -45,9 +45,7 @@ std::uint64_t number_of(std::string_view digits) {
 }
 
 http_peer::http_peer(stream socket, http_reader::kind reads)
-    : connection{std::move(socket)}, reader{reads, http_limits{}}, memory_(piece_bytes) {
-    connection.set_linger_reset(true);
-}
+    : connection{std::move(socket)}, reader{reads, http_limits{}}, memory_(piece_bytes) {}
 
 task<http_peer::got> http_peer::receive(cancel_token stop) {
     const result<std::size_t> count = co_await connection.receive(memory_, stop);
@@ -149,11 +147,6 @@ task<bool> http_peer::say_body(std::uint64_t key, http_content what, std::uint64
     if (what.trailers) end += trailer_lines;
     end += "\r\n";
     co_return co_await say(std::move(end), stop);
-}
-
-void http_peer::close() {
-    connection.set_linger_reset(false);
-    connection.close();
 }
 
 }  // namespace tunnel_uring::sim

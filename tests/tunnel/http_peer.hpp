@@ -47,6 +47,10 @@ struct heard_body {
 class http_peer {
   public:
     http_peer(stream socket, http_reader::kind reads);
+    // With a reset, unless it was closed.
+    ~http_peer() { connection.abort(); }
+    http_peer(const http_peer&) = delete;
+    http_peer& operator=(const http_peer&) = delete;
 
     stream connection;
     http_reader reader;
@@ -72,8 +76,8 @@ class http_peer {
     // `most` bytes of the body at most: all of it with its end, or a beginning.
     task<bool> say_body(std::uint64_t key, http_content what, std::uint64_t most,
                         cancel_token stop);
-    // With a FIN. Without this or after a failure its end is a reset.
-    void close();
+    // With a FIN.
+    void close() { connection.close(); }
 
   private:
     enum class got { bytes, end, broken };

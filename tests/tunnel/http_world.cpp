@@ -124,7 +124,8 @@ task<> http_world::until_upstreams_know() {
     co_await pass(5ms);  // What is on its way arrives.
     while (std::any_of(plans_.begin(), plans_.end(), busy) && !limit.token().requested())
         co_await pass(1ms);
-    EXPECT_FALSE(limit.expired_first()) << "nobody told that the visitor left";
+    // A watch that could not be had is no reason to end an exchange.
+    EXPECT_TRUE(facts.faulty || !limit.expired_first()) << "nobody told that the visitor left";
 }
 
 task<> http_world::pass(duration time) {
@@ -187,6 +188,7 @@ task<> http_world::say_requests(http_peer& visitor, talk& with) {
         const bool said = co_await say_request(visitor, with, tag);
         if (said) continue;
         with.broken = true;
+        with.leaving.request();
         co_return;
     }
 }

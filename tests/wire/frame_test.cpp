@@ -15,18 +15,30 @@ namespace {
 using bytes = std::vector<std::byte>;
 
 struct decoded {
-    std::vector<std::string> frames;  // In words; of data its header only.
+    std::vector<std::string> frames;  // In words, without text and data; and where a text is whole.
     bytes payload;
     std::optional<protocol_error> failure;
     bool operator==(const decoded&) const = default;
 };
 
-// Data comes in as many pieces as its input, so its pieces are joined.
+bool is_text(frame_type type) { return type == frame_type::head || type == frame_type::trailers; }
+
+std::uint32_t id_of(frame_type type, std::uint32_t id) {
+    const bool of_lane =
+        type == frame_type::retire || type == frame_type::ping || type == frame_type::pong;
+    return of_lane ? 0 : id;
+}
+
+// Data and text come in as many pieces as their input, so the pieces are joined.
 void feed(frame_decoder& decoder, bytes_view input, decoded& into) {
     while (const auto event = decoder.next(input)) {
-        if (event->type == frame_type::data)
-            into.payload.insert(into.payload.end(), event->payload.begin(), event->payload.end());
-        else into.frames.push_back(text_of(*event));
+        into.payload.insert(into.payload.end(), event->payload.begin(), event->payload.end());
+        frame_event words = *event;
+        words.payload = {};
+        words.last = true;
+        if (words.type != frame_type::data && !is_text(words.type))
+            into.frames.push_back(text_of(words));
+        if (event->last) into.frames.emplace_back("text ends");
     }
     into.failure = decoder.failure();
 }
@@ -56,15 +68,18 @@ bytes data_frame(std::uint32_t id, std::size_t size) {
     return encode(event);
 }
 
-// A frame of each type, one after another; every number is another.
+// A frame of each type, one after another; every number is another. The last is an `open` of http.
 bytes one_of_each() {
     bytes all;
     std::uint64_t number = 0x1020304050607080;
-    for (const frame_type type : all_values<frame_type>()) {
+    std::vector<frame_type> types = all_values<frame_type>();
+    types.push_back(frame_type::open);
+    for (const frame_type type : types) {
         const bytes payload{std::byte{1}, std::byte{2}, std::byte{3}};
         frame_event event;
         event.type = type;
-        event.id = type < frame_type::retire ? 0x01020304 : 0;
+        event.id = id_of(type, 0x01020304);
+        event.last = true;
         event.offset = number++;
         event.lane = 0x0a0b0c0d;
         event.cut = event.resume = true;
@@ -73,7 +88,10 @@ bytes one_of_each() {
         event.open.credit = number++;
         event.open.visitor = endpoint("[2001:db8::1]:1");
         event.open.reached = endpoint("192.0.2.1:65535");
-        if (type == frame_type::data) event.payload = payload;
+        const bool http = type == frame_type::open && !all.empty();
+        if (http) event.open.kind = exchange_kind::http;
+        event.open.request = {{body_framing::length, number++}, {0x3132, 0x3334}, true, false};
+        if (type == frame_type::data || is_text(type) || http) event.payload = payload;
         const bytes frame = encode(event);
         all.insert(all.end(), frame.begin(), frame.end());
     }
@@ -85,7 +103,8 @@ bytes one_of_each() {
 TEST(frame_decoder, says_the_same_wherever_its_input_is_cut_in_two) {
     const bytes input = one_of_each();
     const decoded whole = decode(input);
-    ASSERT_EQ(whole.frames.size(), all_values<frame_type>().size() - 1);
+    // Not data; and the `open` of http with its text.
+    ASSERT_EQ(whole.frames.size(), all_values<frame_type>().size() - 1 + 2);
     for (std::size_t cut = 0; cut <= input.size(); ++cut) {
         decoded pieces;
         frame_decoder decoder;
@@ -162,6 +181,56 @@ TEST(frame_decoder, does_not_carry_flags_from_one_frame_into_the_next) {
     EXPECT_EQ(decode(input).frames, expected);
 }
 
+frame_event http_open(bytes_view text, bool last) {
+    frame_event event;
+    event.type = frame_type::open;
+    event.id = 1;
+    event.open.kind = exchange_kind::http;
+    event.payload = text;
+    event.last = last;
+    return event;
+}
+
+TEST(frame_decoder, tells_what_an_open_says_with_the_first_piece_of_its_text) {
+    const bytes text(100, std::byte{0x61});
+    const bytes frame = encode(http_open(text, true));
+    frame_decoder decoder;
+    bytes_view first = bytes_view{frame}.first(control_frame_limit + 40);
+    const auto begun = decoder.next(first);
+    ASSERT_TRUE(begun);
+    EXPECT_EQ(begun->type, frame_type::open);
+    EXPECT_EQ(begun->open.kind, exchange_kind::http);
+    EXPECT_EQ(begun->payload.size(), 40U);
+    EXPECT_FALSE(begun->last);
+    bytes_view second = bytes_view{frame}.subspan(control_frame_limit + 40);
+    const auto ended = decoder.next(second);
+    ASSERT_TRUE(ended);
+    EXPECT_EQ(ended->type, frame_type::head);
+    EXPECT_EQ(ended->payload.size(), 60U);
+    EXPECT_TRUE(ended->last);
+}
+
+TEST(frame_decoder, says_that_a_text_is_whole_only_at_the_end_of_a_frame_without_more) {
+    const bytes text(10, std::byte{0x61});
+    frame_decoder decoder;
+    for (const bool last : {false, true}) {
+        const bytes frame = encode(http_open(text, last));
+        bytes_view all = frame;
+        const auto event = decoder.next(all);
+        ASSERT_TRUE(event);
+        EXPECT_EQ(event->last, last);
+    }
+}
+
+TEST(frame_decoder, never_calls_data_whole) {
+    const bytes frame = data_frame(1, 5);
+    frame_decoder decoder;
+    bytes_view input = frame;
+    const auto event = decoder.next(input);
+    ASSERT_TRUE(event);
+    EXPECT_FALSE(event->last);
+}
+
 // ── limits ──
 
 TEST(frame_decoder, takes_the_longest_payload_there_is) {
@@ -181,11 +250,12 @@ TEST(frame_decoder, takes_the_highest_id_of_an_exchange) {
     EXPECT_EQ(got.frames, std::vector<std::string>{"frame stop id=4294967294"});
 }
 
-TEST(frame_decoder, has_room_for_the_longest_frame_that_is_not_data) {
+TEST(frame_decoder, has_room_for_all_of_a_frame_that_is_not_data_or_text) {
     std::size_t longest = 0;
     for (const frame_type type : all_values<frame_type>()) {
         frame_event event;
         event.type = type;
+        event.open.kind = exchange_kind::http;
         longest = std::max(longest, encode(event).size());
     }
     EXPECT_EQ(longest, control_frame_limit);
@@ -203,10 +273,12 @@ TEST(frame_decoder, refuses_every_type_that_there_is_not) {
 
 TEST(frame_decoder, refuses_every_flag_that_its_type_has_not) {
     for (const frame_type type : all_values<frame_type>()) {
-        const bool has_one = type == frame_type::end || type == frame_type::credit;
+        const bool has_one = type == frame_type::end || type == frame_type::credit || is_text(type);
+        const bytes text{std::byte{1}};
         frame_event event;
         event.type = type;
-        event.id = type < frame_type::retire ? 1 : 0;
+        event.id = id_of(type, 1);
+        if (is_text(type)) event.payload = text;
         for (unsigned bit = 0; bit < 8; ++bit) {
             bytes frame = encode(event);
             frame[9] = static_cast<std::byte>(1U << bit);
