@@ -14,7 +14,7 @@ namespace tunnel_uring {
 
 class run_queue {
   public:
-    run_queue() = default;
+    run_queue();
     run_queue(const run_queue&) = delete;
     run_queue& operator=(const run_queue&) = delete;
     ~run_queue();

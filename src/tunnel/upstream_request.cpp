@@ -114,7 +114,7 @@ task<upstream_request::attempt> upstream_request::converse() {
     watch_ = &watch;
     writing_ = &writing;
     silent_ = &silent;
-    if (loan_.held.warm()) guard_.emplace(io_, service_, watcher_);
+    guard_.emplace(io_, service_, watcher_);
     restart_clock();
     nursery sides;
     sides.start(write_request());

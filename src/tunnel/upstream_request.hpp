@@ -77,7 +77,7 @@ class upstream_request final : private local_end, private body_listener, private
     std::optional<http_input> input_;
     std::optional<http_reader> reader_;
     std::vector<bytes_view> pieces_;
-    std::optional<single_worker_guard> guard_;  // On a warm socket.
+    std::optional<single_worker_guard> guard_;
     reset_watch* watch_ = nullptr;
     cancel_source* writing_ = nullptr;
     cancel_source* silent_ = nullptr;
