@@ -247,12 +247,13 @@ task<std::optional<body_end>> body_writer::write_queued() {
 
 // What was read of a run is out of the exchange, whether it can be written or not.
 task<std::optional<body_end>> body_writer::write_run() {
-    if (to_.is_tcp()) {
+    const bool kept = listener_ != nullptr && listener_->keeps();
+    if (!kept && to_.is_tcp()) {
         splice_pipe pipe{from_.path().pipes};
         if (pipe.usable()) co_return co_await splice_run(pipe);
     }
     const auto memory = std::make_unique_for_overwrite<std::byte[]>(run_piece_bytes);
-    for (;;) {
+    while (!kept || listener_->keeps()) {
         const bytes_span room{memory.get(), run_piece_bytes};
         const std::size_t got = co_await from_.read_run(room);
         if (got == 0) co_return std::nullopt;
@@ -263,6 +264,8 @@ task<std::optional<body_end>> body_writer::write_run() {
         std::optional<body_end> end = co_await write(body, false);
         if (end) co_return end;
     }
+    // It need not be seen any more.
+    co_return std::nullopt;
 }
 
 task<std::optional<body_end>> body_writer::splice_run(splice_pipe& pipe) {

@@ -84,6 +84,8 @@ class body_listener {
   public:
     // Bytes of the body have left the exchange: who wants to write them again must keep them.
     virtual void took(std::span<const iovec> body) = 0;
+    // Whether it wants to see the body's bytes.
+    virtual bool keeps() const noexcept = 0;
     // Trailers, or bytes that are spliced: what nobody can keep.
     virtual void took_unseen() = 0;
     // Something has been written.

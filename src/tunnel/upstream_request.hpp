@@ -37,6 +37,7 @@ class upstream_request final : private local_end, private body_listener, private
     stream& source() noexcept override { return loan_.held.socket(); }
     void left_unread() override { watch_->begin(); }
     void took(std::span<const iovec> body) override;
+    bool keeps() const noexcept override { return retains_; }
     void took_unseen() override { retain_no_more(); }
     void wrote() override;
     void expired() noexcept override;
