@@ -148,7 +148,7 @@ class Limits(HttpScenario):
             finally:
                 peer.received.put("gone")
 
-        peer, app = self.expose_peer(flood, relay=setting("min_body_rate=100000"))
+        peer, app = self.expose_peer(flood, relay=setting("min_body_rate=1000000"))
         with Visitor(app, receive_buffer=4096) as visitor:
             visitor.say("GET")
             self.assertEqual(peer.received.get(timeout=60 * PATIENCE), "gone")
