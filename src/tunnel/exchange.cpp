@@ -19,7 +19,6 @@ constexpr std::size_t small_piece_bytes = 16 * 1024;
 constexpr int small_pieces_limit = 8;
 // A head of 32 KiB with what stands before its text, and something to spare.
 constexpr std::size_t head_bytes_limit = 40 * 1024;
-constexpr std::size_t heads_limit = 16;
 
 std::uint64_t choose_window(memory_budget& budget) {
     return budget.reserve(full_window - first_window) ? full_window : first_window;
@@ -369,7 +368,7 @@ std::optional<protocol_error> exchange::on_text(frame_type type, bytes_view frag
     head_part_ += as_text(fragment);
     if (head_part_.size() > head_bytes_limit) return protocol_error::head_too_long;
     if (last) {
-        if (heads_.size() == heads_limit) return protocol_error::too_many_heads;
+        if (heads_.size() == most_heads) return protocol_error::too_many_heads;
         if (is_head) heads_.push_back(std::exchange(head_part_, {}));
         else trailers_ = std::exchange(head_part_, {});
         head_seen_ = true;

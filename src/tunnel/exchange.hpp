@@ -31,6 +31,8 @@ class shared_lane;
 
 // Credit beyond the first limit, while the process has memory for it.
 inline constexpr std::uint64_t full_window = 64 * 1024;
+// Heads of one answer, interim ones included, of which all may wait at the relay.
+inline constexpr std::size_t most_heads = 16;
 // A piece of a bulk run.
 inline constexpr std::size_t run_piece_bytes = 256 * 1024;
 
@@ -188,7 +190,6 @@ class exchange final : public list_link<on_control_list>,
     };
 
     task<> outgrow_window(local_end& from, bool has_bytes);
-    void queue(segment what);
     void drop_queued() noexcept;
     void bulk_lane_ready() noexcept override { sender_wake_.notify(); }
     std::uint64_t credit_left() const noexcept;

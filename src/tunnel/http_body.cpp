@@ -10,9 +10,17 @@ namespace {
 
 // Anybody may be waited for so long.
 constexpr duration first_patience = 10s;
+// Chunks as small as these are joined: each piece would be a frame, and a send takes 1024 vectors.
+constexpr std::size_t most_pieces = 16;
 
 iovec vector_of(std::string_view text) {
     return {.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
+}
+
+std::uint64_t size_of(std::span<const iovec> pieces) {
+    std::uint64_t bytes = 0;
+    for (const iovec& piece : pieces) bytes += piece.iov_len;
+    return bytes;
 }
 
 }  // namespace
@@ -102,6 +110,11 @@ task<std::optional<body_end>> body_sender::read(std::size_t room) {
 task<> body_sender::put() {
     for (const bytes_view piece : pieces_) pace_.moved(piece.size());
     if (pieces_.empty()) co_return;
+    std::string joined;
+    if (pieces_.size() > most_pieces) {
+        for (const bytes_view piece : pieces_) joined += as_text(piece);
+        pieces_ = {as_bytes(joined)};
+    }
     if (to_.in_run()) {
         vectors_.clear();
         for (const bytes_view piece : pieces_) vectors_.push_back(vector_of(as_text(piece)));
@@ -110,7 +123,8 @@ task<> body_sender::put() {
     }
     for (const bytes_view piece : pieces_) {
         buffer keep = input_.share();
-        if (keep.empty()) to_.send_text(frame_type::data, std::string{as_text(piece)});
+        if (!joined.empty()) to_.send_text(frame_type::data, std::move(joined));
+        else if (keep.empty()) to_.send_text(frame_type::data, std::string{as_text(piece)});
         else to_.send(piece, std::move(keep));
     }
 }
@@ -138,7 +152,7 @@ task<body_end> body_writer::run() {
         if (!what) {
             // Nothing is held back: what is there goes out before the next is waited for.
             if (!head_.empty()) {
-                const std::span<iovec> nothing;
+                const std::span<const iovec> nothing;
                 const std::optional<body_end> end = co_await write(nothing, false);
                 if (end) co_return *end;
             }
@@ -156,8 +170,12 @@ task<std::optional<body_end>> body_writer::take(arrival what) {
     if (what == arrival::run) co_return co_await write_run();
     if (what == arrival::head) co_return body_end::failed;
     std::string trailers;
-    if (what == arrival::trailers) trailers = from_.take_head();
-    else if (!from_.received()) co_return body_end::unwanted;
+    if (what == arrival::trailers) {
+        trailers = from_.take_head();
+        if (listener_ != nullptr) listener_->took_trailers();
+    } else if (!from_.received()) {
+        co_return body_end::unwanted;
+    }
     co_return co_await write_end(std::move(trailers));
 }
 
@@ -172,20 +190,22 @@ bool body_writer::fits(std::uint64_t bytes) const noexcept {
     return body_.framing != body_framing::length || bytes <= body_.length - bytes_;
 }
 
+void body_writer::took(std::span<const iovec> body) {
+    if (listener_ != nullptr) listener_->took(body);
+    from_.took(size_of(body));
+}
+
 task<std::optional<body_end>> body_writer::write_queued() {
-    const std::size_t first = 2;  // Head and chunk header go before.
-    const std::size_t room = vectors_.size() - first - 2;
-    const std::size_t count = from_.gather({vectors_.data() + first, room});
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < count; ++i) bytes += vectors_[first + i].iov_len;
+    const std::span<const iovec> body{pieces_.data(), from_.gather(pieces_)};
+    const std::uint64_t bytes = size_of(body);
     if (!fits(bytes)) co_return body_end::failed;
     const bool last = from_.ends_with_held() && bytes == from_.held_bytes();
-    const std::span<iovec> body{vectors_.data() + first, count};
     std::optional<body_end> end = co_await write(body, last);
-    if (!end) from_.took(bytes);
+    if (!end) took(body);
     co_return end;
 }
 
+// What was read of a run is out of the exchange, whether it can be written or not.
 task<std::optional<body_end>> body_writer::write_run() {
     const auto memory = std::make_unique_for_overwrite<std::byte[]>(run_piece_bytes);
     for (;;) {
@@ -193,62 +213,60 @@ task<std::optional<body_end>> body_writer::write_run() {
         const std::size_t got = co_await from_.read_run(room);
         if (got == 0) co_return std::nullopt;
         if (!fits(got)) co_return body_end::failed;
-        vectors_[2] = {.iov_base = memory.get(), .iov_len = got};
-        const std::span<iovec> body{vectors_.data() + 2, 1};
+        pieces_[0] = {.iov_base = memory.get(), .iov_len = got};
+        const std::span<const iovec> body{pieces_.data(), 1};
+        took(body);
         std::optional<body_end> end = co_await write(body, false);
         if (end) co_return end;
-        from_.took(got);
     }
 }
 
 task<std::optional<body_end>> body_writer::write_end(std::string trailers) {
     const bool whole = body_.framing != body_framing::length || bytes_ == body_.length;
     if (!whole || !are_fields(trailers, false)) co_return body_end::failed;
-    if (body_.framing == body_framing::chunked && !ended_) {
+    const bool chunks_end = body_.framing == body_framing::chunked && !ended_;
+    if (chunks_end) {
         head_ += last_chunk;
         head_ += trailers;
         head_ += "\r\n";
-        ended_ = true;
     }
     if (!head_.empty()) {
-        const std::span<iovec> nothing;
-        std::optional<body_end> end = co_await write(nothing, false);
+        const std::span<const iovec> nothing;
+        std::optional<body_end> end = co_await write(nothing, chunks_end);
         if (end) co_return end;
     }
     if (from_.next_arrival() == arrival::end) co_return body_end::complete;
     co_return std::nullopt;
 }
 
-// The head, where it is not written yet, the body's pieces as a chunk where it is chunked, and the
-// last chunk after the last piece. `body` lies in vectors_, from its third place on.
-task<std::optional<body_end>> body_writer::write(std::span<iovec> body, bool last) {
-    std::uint64_t bytes = 0;
-    for (const iovec& piece : body) bytes += piece.iov_len;
-    const bool chunked = body_.framing == body_framing::chunked;
+// The head, where it is not written yet, and the body's pieces as a chunk where it is chunked. The
+// message ends with them when they are the `last`.
+task<std::optional<body_end>> body_writer::write(std::span<const iovec> body, bool last) {
+    const std::uint64_t bytes = size_of(body);
     std::string_view chunk_line;
     std::string_view after;
-    if (chunked && bytes > 0) {
+    if (body_.framing == body_framing::chunked && bytes > 0) {
         chunk_line = {chunk_.data(), chunk_header(chunk_.data(), bytes)};
         after = last ? "\r\n0\r\n\r\n" : chunk_end;
-        ended_ = last;
     }
     vectors_[0] = vector_of(head_);
     vectors_[1] = vector_of(chunk_line);
+    std::copy(body.begin(), body.end(), vectors_.begin() + 2);
     vectors_[2 + body.size()] = vector_of(after);
-    const std::size_t count = 2 + body.size() + 1;
-    if (listener_ != nullptr) listener_->wrote(body);
     deadline limit{pace_.io(), pace_.patience(), stop_};
     const time_point began = pace_.io().now();
-    const std::span<iovec> all{vectors_.data(), count};
+    const std::span<iovec> all{vectors_.data(), 2 + body.size() + 1};
     const result<void> sent = co_await to_.send_all(all, limit.token());
     pace_.waited_since(began);
-    head_.clear();
     if (!sent) {
         if (limit.expired_first()) co_return body_end::too_slow;
         co_return stop_.requested() ? body_end::unwanted : body_end::broken;
     }
+    head_.clear();
     bytes_ += bytes;
+    ended_ = ended_ || last;
     pace_.moved(bytes);
+    if (listener_ != nullptr) listener_->wrote();
     co_return std::nullopt;
 }
 

@@ -74,10 +74,14 @@ class body_sender {
     std::unique_ptr<std::byte[]> memory_;  // Of a run, while it lasts.
 };
 
-// Told of a body's bytes when they have been written.
+// Told of what becomes of a message.
 class body_listener {
   public:
-    virtual void wrote(std::span<const iovec> body) = 0;
+    // Bytes of the body have left the exchange: who wants to write them again must keep them.
+    virtual void took(std::span<const iovec> body) = 0;
+    virtual void took_trailers() = 0;
+    // Something has been written.
+    virtual void wrote() = 0;
 
   protected:
     ~body_listener() = default;
@@ -114,7 +118,8 @@ class body_writer {
     task<std::optional<body_end>> write_queued();
     task<std::optional<body_end>> write_run();
     task<std::optional<body_end>> write_end(std::string trailers);
-    task<std::optional<body_end>> write(std::span<iovec> body, bool last);
+    task<std::optional<body_end>> write(std::span<const iovec> body, bool last);
+    void took(std::span<const iovec> body);
     bool fits(std::uint64_t bytes) const noexcept;
 
     exchange& from_;
@@ -126,8 +131,9 @@ class body_writer {
     body_listener* listener_;
     std::uint64_t bytes_;
     bool ended_ = false;  // The last chunk is written.
-    // What stands around a body's pieces: head, chunk header and the end of the chunk.
-    std::array<iovec, full_window / block_pool::block_bytes + 5> vectors_;
+    std::array<iovec, full_window / block_pool::block_bytes + 1> pieces_;  // Of the body.
+    // Those with head and chunk header before them, and the end of the chunk behind.
+    std::array<iovec, std::tuple_size_v<decltype(pieces_)> + 3> vectors_;
     std::array<char, 18> chunk_;
 };
 

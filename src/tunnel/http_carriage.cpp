@@ -57,13 +57,13 @@ task<> http_carriage::run(shared_lane& lane) {
         const open_frame open = opening(both);
         std::string text = forwarded_text();
         both.open(open, std::move(text));
-        visitor_.ahead.cut_on_reset(&both);
+        visitor_.ahead.report_to(&watch);
         nursery sides;
         sides.start(send_request(both));
         co_await bring_answer(both);
         co_await sides.join();
         stays_ = stays_ && body_done_;
-        visitor_.ahead.cut_on_reset(nullptr);
+        visitor_.ahead.report_to(nullptr);
         co_await watch.end();
         report(both);
         const exchange_end how = co_await both.settle();

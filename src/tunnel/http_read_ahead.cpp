@@ -11,10 +11,12 @@ void http_read_ahead::begin() {
 task<> http_read_ahead::receive() {
     got_ = co_await input_.receive(0, over_.token());
     receiving_ = false;
-    // It may wait for long: until the answer before it is over.
-    if (cut_on_reset_ != nullptr) input_.keep();
-    if (broken() && cut_on_reset_ != nullptr) cut_on_reset_->cut(reset_reason::visitor_reset);
     came_.notify();
+    if (watch_ == nullptr) co_return;
+    // It may wait for long: until the answer before it is over.
+    input_.keep();
+    if (broken()) watch_->cut();
+    else watch_->begin();
 }
 
 task<result<bool>> http_read_ahead::wait(cancel_token stop) {

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "coro/nursery.hpp"
-#include "tunnel/exchange.hpp"
 #include "tunnel/http_input.hpp"
+#include "tunnel/reset_watch.hpp"
 
 namespace tunnel_uring {
 
@@ -17,8 +17,8 @@ class http_read_ahead {
 
     // Receives from now on, when nothing is unread and no former result is waiting.
     void begin();
-    // While set, a reset of the connection cuts it.
-    void cut_on_reset(exchange* which) noexcept { cut_on_reset_ = which; }
+    // While set, it is told of a reset, and watches for one itself once anything else has come.
+    void report_to(reset_watch* who) noexcept { watch_ = who; }
     // Whether the connection broke, or its end came.
     bool broken() const noexcept { return got_ && !*got_; }
     bool ended() const noexcept { return got_ && *got_ && !**got_; }
@@ -32,7 +32,7 @@ class http_read_ahead {
     task<> receive();
 
     http_input& input_;
-    exchange* cut_on_reset_ = nullptr;
+    reset_watch* watch_ = nullptr;
     bool receiving_ = false;
     std::optional<result<bool>> got_;
     event came_;

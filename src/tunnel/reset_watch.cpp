@@ -25,7 +25,7 @@ task<> reset_watch::watch() {
         if (!broken.armed() && !broken.waiting_completions()) broken.start(what);
         const result<completion> edge = co_await broken.next(over_.token());
         if (!edge || edge->result < 0) break;
-        if ((edge->result & POLLERR) != 0) both_.cut(both_.local_reset());
+        if ((edge->result & POLLERR) != 0) cut();
     }
     const auto discard = [](const completion&) {};
     co_await broken.stop(discard);

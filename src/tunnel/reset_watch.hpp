@@ -15,6 +15,8 @@ class reset_watch {
     // Cuts the exchange from now on when the socket breaks: a visitor that leaves must not keep its
     // exchange until somebody reads it. A FIN is no news. Further calls do nothing.
     void begin();
+    // It broke, as somebody else was told.
+    void cut() { both_.cut(both_.local_reset()); }
     task<> end();
 
   private:

@@ -34,7 +34,8 @@ upstream_request::upstream_request(exchange& both, upstream& service, const open
       service_{service},
       open_{open},
       watcher_{watcher},
-      no_pace_{io_, 0},
+      request_pace_{io_, 0},
+      answer_pace_{io_, 0},
       began_{io_.now()} {}
 
 task<> upstream_request::run() {
@@ -45,7 +46,6 @@ task<> upstream_request::run() {
     while (how == attempt::stale && !loan_.refused && !both_.over()) {
         how = co_await converse();
         if (how == attempt::over) break;
-        renewed_ = true;
         co_await service_.renew(loan_, open_, both_.ended_token());
     }
     if (loan_.refused) fail(*loan_.refused, loan_.sentence);
@@ -116,11 +116,12 @@ task<upstream_request::attempt> upstream_request::converse() {
     nursery sides;
     sides.start(write_request());
     attempt how = co_await read_answer();
-    timer::unlink();
     // An answer may come before the request is through: what is left of it is not wanted.
     if (!upgraded_) writing.request();
     co_await sides.join();
+    timer::unlink();
     co_await watch.end();
+    if (upgraded_) co_await switch_protocols();
     if (how == attempt::stale && !may_try_again()) {
         fail(reset_reason::upstream_reset, "the upstream closed the connection without an answer");
         how = attempt::over;
@@ -148,8 +149,8 @@ task<> upstream_request::write_request() {
         head += retained_;
         if (chunked) head += chunk_end;
     }
-    body_writer writer{both_, source(), std::move(head),   open_.request.body,
-                       again, no_pace_, writing_->token(), this};
+    body_writer writer{both_, source(),      std::move(head),   open_.request.body,
+                       again, request_pace_, writing_->token(), this};
     const body_end how = co_await writer.run();
     // The answer may have come before the exchange told of the request's end.
     written_ = writer.written() && how != body_end::broken;
@@ -157,14 +158,22 @@ task<> upstream_request::write_request() {
         fail(reset_reason::protocol_error, "the relay sent another body than it announced");
 }
 
-// The clock of the answer runs while nothing moves.
-void upstream_request::wrote(std::span<const iovec> body) {
-    if (!answer_begun_) restart_clock();
+void upstream_request::took(std::span<const iovec> body) {
     for (const iovec& piece : body) {
-        if (retained_.size() + piece.iov_len > retained_limit) retains_ = false;
-        if (!retains_ || answer_begun_) break;
+        if (retained_.size() + piece.iov_len > retained_limit) retain_no_more();
+        if (!retains_) break;
         retained_.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
     }
+}
+
+void upstream_request::retain_no_more() noexcept {
+    retains_ = false;
+    retained_ = {};
+}
+
+// The clock of the answer runs while nothing moves.
+void upstream_request::wrote() {
+    if (!answer_begun_) restart_clock();
 }
 
 void upstream_request::restart_clock() noexcept {
@@ -174,18 +183,17 @@ void upstream_request::restart_clock() noexcept {
 
 void upstream_request::expired() noexcept { silent_->request(); }
 
-// Before an answer has begun, and the request may be said twice: it does no harm, and all that was
-// said of it is still here.
+// Once: a renewed socket is not warm. The request does no harm when it is said twice, and all that
+// was said of it is still here.
 bool upstream_request::may_try_again() const noexcept {
-    const bool was_idle = loan_.held.warm() && !renewed_;
-    return was_idle && idempotent_ && retains_ && !open_.request.upgrade && !both_.over();
+    return loan_.held.warm() && idempotent_ && retains_ && !open_.request.upgrade && !both_.over();
 }
 
 // ── the answer ──
 
 task<result<bool>> upstream_request::receive() {
     const result<bool> got = co_await input_->receive(0, silent_->token());
-    if (got && *got && !std::exchange(answer_begun_, true)) retained_ = {};
+    answer_begun_ = answer_begun_ || (got && *got);
     co_return got;
 }
 
@@ -226,20 +234,22 @@ upstream_request::attempt upstream_request::no_answer(bool timed_out) {
 
 task<upstream_request::attempt> upstream_request::take_head() {
     const response_head& head = reader_->response();
+    // A server that tired of waiting for a request says so, too late, to the one that comes then.
+    if (head.status == 408 && loan_.held.warm() && interims_ == 0) co_return attempt::stale;
+    retain_no_more();
     if (head.interim()) {
-        send_head(head);
+        interims_ += 1;
+        if (interims_ < most_heads) send_head(head);
         bytes_view nothing;
         reader_->read(nothing, pieces_);
         restart_clock();
         co_return attempt::over;
     }
-    // A server that tired of waiting for a request says so, too late, to the one that comes then.
-    if (head.status == 408 && loan_.held.warm() && !renewed_) co_return attempt::stale;
     timer::unlink();
     status_ = head.status;
-    if (head.switches()) {
+    upgraded_ = head.switches();
+    if (upgraded_) {
         send_head(head);
-        co_await switch_protocols();
         co_return attempt::over;
     }
     clean_ = head.keep_alive && reader_->framing() != body_framing::until_close;
@@ -258,7 +268,7 @@ void upstream_request::send_head(const response_head& head) {
 }
 
 task<> upstream_request::send_body() {
-    body_sender sender{both_, *reader_, *input_, *this, no_pace_};
+    body_sender sender{both_, *reader_, *input_, *this, answer_pace_};
     const body_end how = co_await sender.run();
     switch (how) {
         case body_end::complete: answer_whole_ = true; break;
@@ -277,7 +287,10 @@ task<> upstream_request::send_body() {
 
 // The connection is a byte stream from here on, and leaves the pool.
 task<> upstream_request::switch_protocols() {
-    upgraded_ = true;
+    if (!written_) {
+        fail(reset_reason::upstream_reset, "the upstream broke the connection within a head");
+        co_return;
+    }
     result<stream> detached = co_await loan_.held.detach();
     if (!detached) {
         fail(reset_reason::no_room, detached.error().message());
@@ -337,7 +350,7 @@ void upstream_request::report() {
     out.target = std::string_view{text_}.substr(target, line - std::min(line, target));
     out.status = status_;
     out.took = io_.now() - began_;
-    out.body_bytes = no_pace_.moved();
+    out.body_bytes = answer_pace_.moved();
     out.whole = answer_whole_ && !why;
     if (!sentence_.empty()) out.sentence = sentence_;
     else if (why) out.sentence = describe(*why);

@@ -35,7 +35,9 @@ class upstream_request final : private local_end, private body_listener, private
 
     stream& source() noexcept override { return loan_.held.socket(); }
     void left_unread() override { watch_->begin(); }
-    void wrote(std::span<const iovec> body) override;
+    void took(std::span<const iovec> body) override;
+    void took_trailers() override { retain_no_more(); }
+    void wrote() override;
     void expired() noexcept override;
 
     task<bool> take_request();
@@ -52,6 +54,7 @@ class upstream_request final : private local_end, private body_listener, private
     task<> look_for_advice(std::uint16_t status);
     attempt no_answer(bool timed_out);
     bool may_try_again() const noexcept;
+    void retain_no_more() noexcept;
     void restart_clock() noexcept;
     void fail(reset_reason why, std::string_view sentence);
     void report();
@@ -67,7 +70,6 @@ class upstream_request final : private local_end, private body_listener, private
     bool to_head_ = false;
     bool idempotent_ = false;
     upstream::loan loan_;
-    bool renewed_ = false;
 
     // Of one attempt.
     std::optional<http_input> input_;
@@ -82,9 +84,11 @@ class upstream_request final : private local_end, private body_listener, private
     bool clean_ = false;  // The socket may serve again.
     bool upgraded_ = false;
 
-    std::string retained_;  // The body written so far, while it might be written again.
+    std::string retained_;  // The body taken so far, while it might be written again.
     bool retains_ = true;
-    body_pace no_pace_;
+    std::size_t interims_ = 0;  // Interim answers.
+    body_pace request_pace_;    // Neither has a limit: the upstream may be slow.
+    body_pace answer_pace_;
     const time_point began_;
     std::uint16_t status_ = 0;
     std::string sentence_;

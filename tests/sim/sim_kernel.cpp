@@ -14,6 +14,7 @@ namespace tunnel_uring::sim {
 namespace {
 
 constexpr std::size_t socket_buffer_bytes = 96 * 1024;
+constexpr std::size_t vectors_limit = 1024;  // UIO_MAXIOV
 constexpr duration latency = 100us;
 constexpr auto junk = std::byte{0xDB};
 
@@ -413,6 +414,7 @@ result<std::size_t> kernel::put_bytes(const socket_ptr& from, std::span<const io
         from->was_broken = true;
         return error{std::exchange(from->broken, 0)};
     }
+    if (vectors.size() > vectors_limit) return error{EMSGSIZE};
     if (from->was_broken || from->end_sent) return error{EPIPE};
     const socket_ptr to = from->peer.lock();
     if (from->state != socket::kind::connected) return error{ENOTCONN};
