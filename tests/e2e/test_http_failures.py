@@ -461,7 +461,8 @@ class Away(HttpScenario):
             return False
 
         for answer in self.early(respond):
-            self.assertEqual((getattr(answer, "status", answer), answer.body), (413, self.EARLY))
+            self.assertEqual(getattr(answer, "status", answer), 413)
+            self.assertTrue(answer.body == self.EARLY)
 
     def test_an_early_answer_of_an_upstream_that_closes_at_once_is_whole_or_visibly_cut(self):
         """It closes with bytes unread, so that a reset may overtake what it said. That is its own
@@ -471,8 +472,9 @@ class Away(HttpScenario):
             return False
 
         for answer in self.early(respond):
-            if getattr(answer, "status", answer) not in (502, "reset", "truncated"):
-                self.assertEqual((answer.status, answer.body), (413, self.EARLY))
+            status = getattr(answer, "status", answer)
+            self.assertIn(status, (413, 502, "reset", "truncated"))
+            self.assertTrue(status != 413 or answer.body == self.EARLY)
 
 
 class Leaving(HttpScenario):
