@@ -268,7 +268,7 @@ class Forwarded(HttpScenario):
 
     def refused_on(self, visitor, header):
         with visitor:
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(OSError):  # Whatever it is told of an end that has come.
                 visitor.send(header + http_client.message("GET", "/", (), None, self.app.host))
                 visitor.end()
             with contextlib.suppress(http_client.Truncated, ConnectionError):
