@@ -193,7 +193,8 @@ class Drained(HttpScenario):
                 visitor.say("GET", "/late")
                 visitor.head()
                 victim.signal(signal.SIGTERM)
-                eventually(lambda: not http_client.answers(self.app, target="/now"), "no new visitors")
+                eventually(lambda: not http_client.answers(self.app, target="/now"),
+                           "no new visitors")
                 self.assertTrue(victim.alive(), "ended with an answer under way")
                 victim.signal(signal.SIGTERM)
                 self.assertIn(victim.wait(5), (143, -signal.SIGTERM))
