@@ -204,8 +204,8 @@ class Limits(HttpScenario):
             inside = [stack.enter_context(Visitor(self.app)) for _ in range(5)]
             for visitor in inside:
                 self.assertEqual(visitor.ask().status, 200)
-            with Visitor(self.app, 1.0) as outside:
-                with contextlib.suppress(OSError, http_client.Truncated):
+            with contextlib.suppress(OSError, http_client.Truncated):
+                with Visitor(self.app, 1.0) as outside:
                     self.assertEqual(outside.ask().status, 503)
             for visitor in inside:
                 self.assertEqual(visitor.ask().status, 200)
