@@ -66,6 +66,7 @@ task<> bulk_senders::tend(stream connection, std::uint32_t number, cancel_token 
     }
     lane.unlink();
     lane.state_ = bulk_lane::state::dead;
+    if (lane.held_) lane.sender_->bulk_lane_died();
     while (lane.held_) {
         const result<void> let_go = co_await lane.let_go_.wait();
         TU_ASSERT(let_go);
@@ -75,11 +76,12 @@ task<> bulk_senders::tend(stream connection, std::uint32_t number, cancel_token 
     lane.connection_.abort();
 }
 
-bulk_lane* bulk_senders::claim() noexcept {
+bulk_lane* bulk_senders::claim(bulk_waiter& who) noexcept {
     if (idle_.empty()) return nullptr;
     bulk_lane& lane = idle_.pop_front();
     lane.state_ = bulk_lane::state::claimed;
     lane.held_ = true;
+    lane.sender_ = &who;
     busy_ += 1;
     changed_.notify();
     return &lane;

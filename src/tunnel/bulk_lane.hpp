@@ -12,6 +12,8 @@
 
 namespace tunnel_uring {
 
+class bulk_waiter;
+
 // TCP_NOTSENT_LOWAT of sockets that a run is written to: they are writable again when there is room
 // for a big piece, not for a small one.
 inline constexpr int run_notsent_bytes = 16 * 1024;
@@ -50,14 +52,16 @@ class bulk_lane : public list_link<bulk_lane> {
     std::uint32_t number_;
     state state_ = state::starting;
     bool held_ = false;  // By an exchange.
+    bulk_waiter* sender_ = nullptr;
     event let_go_;
     cancel_source closing_;
 };
 
-// Told when a bulk lane may be had, or how many are wanted.
+// Told when a bulk lane may be had, and when the one it had claimed has died.
 class bulk_waiter : public list_link<bulk_waiter> {
   public:
     virtual void bulk_lane_ready() noexcept = 0;
+    virtual void bulk_lane_died() noexcept = 0;
 
   protected:
     ~bulk_waiter() = default;
@@ -71,7 +75,7 @@ class bulk_senders {
     task<> tend(stream connection, std::uint32_t number, cancel_token stop);
 
     // The lane is the caller's until finish() or abandon(); nullptr when none is idle: then wait().
-    bulk_lane* claim() noexcept;
+    bulk_lane* claim(bulk_waiter& who) noexcept;
     // `who` hears when a lane may be idle; unlink it to give up.
     void wait(bulk_waiter& who) noexcept;
 

@@ -178,7 +178,7 @@ task<> exchange::outgrow_window(local_end& from, bool has_bytes) {
         static_cast<void>(woken);
         co_return;
     }
-    run_out_ = lane_.bulk_out().claim();
+    run_out_ = lane_.bulk_out().claim(*this);
     if (run_out_ != nullptr) {
         out_.claim();
         claim_pending_ = run_out_->number();
@@ -325,16 +325,26 @@ task<bool> exchange::run_readable() {
         reading_run_ = nullptr;
         if (over_) break;
         if (ready) co_return true;
-        if (ready.error().cancelled()) continue;
-        cut(reset_reason::lane_lost);
+        if (!ready.error().cancelled()) lose_run();
     }
     co_return false;
 }
 
 bool exchange::came_by_run(std::size_t bytes) {
-    if (bytes == 0) cut(reset_reason::lane_lost);
-    else if (in_.on_run_bytes(bytes)) cut(reset_reason::protocol_error);
+    if (bytes == 0) {
+        lose_run();
+        return false;
+    }
+    if (in_.on_run_bytes(bytes)) cut(reset_reason::protocol_error);
     return !over_;
+}
+
+// The lane of a run is gone before its last byte has come. Mostly its sender has given the run up,
+// and says on the shared lane in a moment why; if it says that all was sent, that is not what came.
+void exchange::lose_run() {
+    if (run_in_ != nullptr) std::exchange(run_in_, nullptr)->abandon();
+    run_missing_ = true;
+    if (in_.run_end_told()) cut(reset_reason::lane_lost);
 }
 
 // The run's last byte has been taken: its lane goes back.
@@ -447,9 +457,10 @@ std::optional<protocol_error> exchange::on_claim(std::uint32_t number, std::uint
     const bulk_receivers::claim_result claimed = lane_.bulk_in().claim(number);
     if (claimed.lane == nullptr) {
         if (claimed.why != bulk_receivers::claim_refusal::gone) return protocol_error::bad_claim;
-        // Mostly its sender has given the run up, and says on this lane in a moment why.
-        run_missing_ = true;
-        return over_ ? std::optional<protocol_error>{} : in_.on_claim(offset);
+        if (over_) return {};
+        if (const auto wrong = in_.on_claim(offset)) return wrong;
+        lose_run();
+        return {};
     }
     if (over_) {
         claimed.lane->abandon();

@@ -157,7 +157,7 @@ class exchange final : public list_link<on_control_list>,
     // A piece of the run; 0 when it is over (ask arrived() again).
     task<std::size_t> read_run(bytes_span memory);
     // For who splices: the run's connection; waits until it has something, false when the run is
-    // over; counts what came (0: the connection's end), false when the exchange was cut for it.
+    // over; counts what came (0: the connection's end), false when nothing more will.
     bool receives_run() const noexcept { return run_in_ != nullptr && !over_; }
     stream& run_source() noexcept { return run_in_->connection(); }
     task<bool> run_readable();
@@ -203,9 +203,11 @@ class exchange final : public list_link<on_control_list>,
     task<> outgrow_window(local_end& from, bool has_bytes);
     void drop_queued() noexcept;
     void bulk_lane_ready() noexcept override { sender_wake_.notify(); }
+    void bulk_lane_died() noexcept override { cut(reset_reason::lane_lost); }
     std::uint64_t credit_left() const noexcept;
     void end_exchange() noexcept;
     void close_run();
+    void lose_run();
     void grant();
     bool settled() const noexcept;
 

@@ -278,13 +278,13 @@ task<std::optional<body_end>> body_writer::splice_run(splice_pipe& pipe) {
             continue;
         }
         const bool came = from_.came_by_run(got ? *got : 0);
-        if (!came) co_return body_end::unwanted;
+        if (!came) break;
         if (!fits(*got)) co_return body_end::failed;
         if (listener_ != nullptr) listener_->took_unseen();
+        std::optional<body_end> end = co_await drain(pipe, *got);
         // It has left the exchange, written or not.
         from_.path().counters.count_splice(*got);
         from_.took(*got);
-        std::optional<body_end> end = co_await drain(pipe, *got);
         if (end) co_return end;
         co_await next_turn{};
     }

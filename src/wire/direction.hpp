@@ -82,6 +82,8 @@ class receive_direction {
     // finished, and nothing was cut or dropped.
     bool complete() const noexcept { return finished() && !cut_ && !stopping_; }
     bool in_run() const noexcept { return in_run_; }
+    // Where the run ends is known.
+    bool run_end_told() const noexcept { return run_end_.has_value(); }
     // The run's last byte is known and has been taken: the lane goes back.
     bool run_over() const noexcept { return run_end_ && taken_ == *run_end_; }
     // The lane has gone back.
