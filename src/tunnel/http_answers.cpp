@@ -17,6 +17,7 @@ constexpr std::uint32_t soon = 1;
 
 http_answer answer_to(reset_reason why, std::string_view service) {
     http_answer out;
+    out.status = 502;  // Of a reason that is not known too.
     out.sentence = describe(why);
     switch (why) {
         case reset_reason::upstream_timeout:
@@ -34,7 +35,6 @@ http_answer answer_to(reset_reason why, std::string_view service) {
             break;
         case reset_reason::upstream_refused:
         case reset_reason::upstream_unreachable:
-            out.status = 502;
             out.advice =
                 fmt::format("Start the service {}, or check its address at the agent.", service);
             break;
@@ -42,7 +42,7 @@ http_answer answer_to(reset_reason why, std::string_view service) {
         case reset_reason::upstream_reset:
         case reset_reason::upstream_garbage:
         case reset_reason::no_such_service:
-        case reset_reason::protocol_error: out.status = 502; break;
+        case reset_reason::protocol_error: break;
     }
     return out;
 }

@@ -10,6 +10,7 @@ namespace {
 
 // Anybody may be waited for so long.
 constexpr duration first_patience = 10s;
+constexpr std::chrono::seconds longest_patience = 24h * 365;
 // Chunks as small as these are joined: each piece would be a frame, and a send takes 1024 vectors.
 constexpr std::size_t most_pieces = 16;
 
@@ -26,10 +27,10 @@ std::uint64_t size_of(std::span<const iovec> pieces) {
 }  // namespace
 
 duration body_pace::patience() const noexcept {
-    if (rate_ == 0) return 24h * 365;
-    const std::chrono::duration<double> earned{static_cast<double>(moved_) / rate_};
-    const duration left = first_patience + std::chrono::duration_cast<duration>(earned) - waited_;
-    return std::max<duration>(left, 1ms);
+    if (rate_ == 0) return longest_patience;
+    const std::chrono::seconds earned{moved_ / rate_};
+    const duration limit = first_patience + std::min<std::chrono::seconds>(earned, longest_patience);
+    return std::max<duration>(limit - waited_, 1ms);
 }
 
 // ── connection → exchange ──

@@ -422,9 +422,10 @@ task<> drain(io_context& io, run_facts& facts) {
         if (of_agent) co_await all.stop_agent(false);
         else co_await all.stop_relay(false);
         co_await visitors.join();
+        bool again = true;
         if (of_agent) all.start_agent();
-        else if (const bool up = co_await all.start_relay(); !up) break;
-        const bool again = co_await all.wait_open();
+        else again = co_await all.start_relay();
+        if (again) again = co_await all.wait_open();
         if (!again) break;
     }
     co_await all.finish();
