@@ -34,6 +34,7 @@ struct io_uring_config {
     std::uint32_t entries = 4096;           // Of the submission queue; 64 to 32768.
     std::uint32_t buffers = 1024;           // In each of two groups; a power of two, 16 to 32768.
     std::uint32_t buffer_size = 16 * 1024;  // Bytes; 4 KiB to 1 MiB.
+    bool splice = true;                     // Bulk goes through pipes instead of being copied.
 };
 
 // One token that may come in at a relay. Its holder proves the key; the relay never sees a token.
@@ -98,15 +99,78 @@ struct relay_config {
 enum class proxy_protocol { off, v1, v2 };
 enum class first_speaker { client, server };
 
-struct pool_config {
+// Where the upstream is; what that presets is in profile_values().
+enum class pool_profile { internet, lan, high_latency };
+enum class pool_reuse {
+    automatic,  // http: one visitor after another; tcp: connected beforehand only.
+    off,        // Neither: each visitor gets a connection of his own, made for him.
+};
+
+// Times that are preset together.
+struct profile_times {
+    std::chrono::nanoseconds connection_timeout = std::chrono::seconds{10};
+    std::chrono::nanoseconds max_idle_time = std::chrono::seconds{300};
+    std::chrono::nanoseconds validation_timeout = std::chrono::seconds{5};
+    std::chrono::nanoseconds acquire_timeout = std::chrono::seconds{2};
+    std::chrono::nanoseconds health_check_interval = std::chrono::seconds{60};
+};
+constexpr profile_times profile_values(pool_profile profile) noexcept {
+    using std::chrono::seconds;
+    switch (profile) {
+        case pool_profile::lan:
+            return {seconds{3}, seconds{90}, seconds{1}, seconds{1}, seconds{15}};
+        case pool_profile::high_latency:
+            return {seconds{30}, seconds{600}, seconds{15}, seconds{10}, seconds{120}};
+        case pool_profile::internet: break;
+    }
+    return {};
+}
+
+struct circuit_breaker_config {
+    std::uint32_t failure_threshold = 5;  // In a row; 0: failures do not open it.
+    std::chrono::nanoseconds open_for = std::chrono::seconds{5};
+    std::chrono::nanoseconds open_max = std::chrono::seconds{60};
+};
+
+// What becomes of visitors whom the pool cannot serve.
+struct degrade_config {
+    bool direct_connect = true;
+    std::uint32_t direct_max = 32;  // At once.
+    std::uint32_t http_fallback_status = 503;
+};
+
+struct pool_config : profile_times {
+    pool_profile profile = pool_profile::internet;
+    pool_reuse reuse = pool_reuse::automatic;
     std::uint32_t max_pool_size = 50;
+    // The idle target follows demand from here upwards; 0: from warm_up_size.
     std::uint32_t min_idle_connections = 0;
     std::uint32_t warm_up_size = 0;  // 0: a tcp service is not connected before it is asked for.
-    std::chrono::nanoseconds max_idle_time = std::chrono::seconds{300};
+    bool warm_up_on_start = true;
     std::chrono::nanoseconds max_lifetime = std::chrono::minutes{30};  // 0: no limit.
-    std::chrono::nanoseconds connection_timeout = std::chrono::seconds{10};
-    std::chrono::nanoseconds acquire_timeout = std::chrono::seconds{2};
+    std::chrono::nanoseconds cleanup_interval = std::chrono::seconds{30};
     std::uint32_t acquire_queue = 1024;
+    std::uint32_t max_failures = 3;                                // Health checks in a row.
+    std::chrono::nanoseconds lease_limit = std::chrono::hours{1};  // 0: none.
+    circuit_breaker_config circuit_breaker;
+    degrade_config degrade;
+};
+
+enum class health_check_type {
+    automatic,  // tcp where connections are made beforehand, else off.
+    off,
+    tcp,   // Can be connected to.
+    http,  // Answers a GET.
+};
+
+// A time or count of 0 is that of the service's pool.
+struct health_check_config {
+    health_check_type type = health_check_type::automatic;
+    std::string path = "/";
+    std::uint32_t expected_status = 0;  // 0: 200 to 399.
+    std::chrono::nanoseconds interval{0};
+    std::chrono::nanoseconds timeout{0};
+    std::uint32_t max_failures = 0;
 };
 
 enum class service_kind { tcp, http };
@@ -133,6 +197,7 @@ struct service_config {
     enum proxy_protocol proxy_protocol = proxy_protocol::off;  // Header to the upstream.
     first_speaker speaks_first = first_speaker::client;
     std::uint32_t max_connections = 1000;
+    health_check_config health_check;
     pool_config pool;
 };
 

@@ -59,7 +59,7 @@ std::string unknown_key(std::string_view table, std::string_view name) {
     if (text != "unknown key") return text;
     for (const config_key& key : config_keys()) {
         // What is in [services.pool] is in [pool] too.
-        if (key.name == name && key.table != "services.pool")
+        if (key.name == name && !key.table.starts_with("services.pool"))
             return fmt::format("unknown key; \"{}\" belongs into [{}]", name, key.table);
     }
     return fmt::format("{}; known here: {}", text, fmt::join(here, ", "));
@@ -221,13 +221,19 @@ class loader {
     }
 
     // Pools of services last: they start from [pool], whoever set that, and from their service's
-    // type where nobody did.
+    // type where nobody did. A profile before the keys that it presets.
     void apply_all() {
+        const auto is_profile = [](const assignment& one) { return one.name == "profile"; };
+        const auto of_pool = [](const assignment& one) { return one.table.starts_with("pool"); };
         const auto of_service_pool = [](const assignment& one) {
-            return one.table == "services.pool";
+            return one.table.starts_with("services.pool");
         };
         for (const assignment& one : pending_) {
-            if (!of_service_pool(one)) apply(one);
+            if (of_pool(one) && is_profile(one)) apply(one);
+        }
+        preset(out_.values.pool);
+        for (const assignment& one : pending_) {
+            if (!of_service_pool(one) && !(of_pool(one) && is_profile(one))) apply(one);
         }
         for (service_config& service : out_.values.agent.services) {
             service.pool = out_.values.pool;
@@ -238,8 +244,19 @@ class loader {
                 service.pool.min_idle_connections = http_min_idle_connections;
         }
         for (const assignment& one : pending_) {
-            if (of_service_pool(one)) apply(one);
+            if (of_service_pool(one) && is_profile(one)) apply(one);
         }
+        for (std::size_t i = 0; i < out_.services.size(); ++i) {
+            const std::string own = "services." + out_.services[i].name + ".pool.profile";
+            if (out_.origins.contains(own)) preset(out_.values.agent.services[i].pool);
+        }
+        for (const assignment& one : pending_) {
+            if (of_service_pool(one) && !is_profile(one)) apply(one);
+        }
+    }
+
+    static void preset(pool_config& pool) {
+        static_cast<profile_times&>(pool) = profile_values(pool.profile);
     }
 
     void apply(const assignment& one) {
@@ -394,7 +411,8 @@ parsed_setting parse_setting(std::string_view text) {
         if (!path.starts_with(std::string{repeated} + ".") || made.table == repeated) continue;
         std::string_view entry = std::string_view{made.table}.substr(repeated.size() + 1);
         std::string table{repeated};
-        for (const std::string_view below : {".pool", ".http"}) {
+        for (const std::string_view below :
+             {".pool.circuit_breaker", ".pool.degrade", ".pool", ".health_check", ".http"}) {
             if (!entry.ends_with(below)) continue;
             if (find_key(table + std::string{below}, made.name) == nullptr) continue;
             entry.remove_suffix(below.size());

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "app/values.hpp"
+#include "base/units.hpp"
 
 namespace tunnel_uring {
 
@@ -48,7 +49,12 @@ std::string print_services(loaded_config& config) {
         if (service.type == service_kind::http)
             text +=
                 "[services.http]\n" + print_table(config, "services.http", prefix + ".http", scope);
-        text += "[services.pool]\n" + print_table(config, "services.pool", prefix + ".pool", scope);
+        for (const std::string_view below :
+             {"health_check", "pool", "pool.circuit_breaker", "pool.degrade"}) {
+            const std::string table = fmt::format("services.{}", below);
+            text += fmt::format("[{}]\n", table) +
+                    print_table(config, table, fmt::format("{}.{}", prefix, below), scope);
+        }
     }
     return text;
 }
@@ -70,6 +76,23 @@ std::string default_of(const config_key& key, key_scope& scope) {
     if (!key.default_note.empty()) return std::string{key.default_note};
     if (is_empty(key, scope)) return "none";
     return "`" + print(key, scope) + "`";
+}
+
+// What each profile presets.
+std::string profiles_markdown() {
+    std::string text =
+        "\n| profile | connection_timeout | max_idle_time | validation_timeout | "
+        "acquire_timeout | health_check_interval |\n|---|---|---|---|---|---|\n";
+    const auto names = words(pool_profile{});
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const profile_times times = profile_values(static_cast<pool_profile>(i));
+        text += fmt::format(
+            "| `{}` | `{}` | `{}` | `{}` | `{}` | `{}` |\n", names[i],
+            format_duration(times.connection_timeout), format_duration(times.max_idle_time),
+            format_duration(times.validation_timeout), format_duration(times.acquire_timeout),
+            format_duration(times.health_check_interval));
+    }
+    return text;
 }
 
 std::string table_heading(const config_table& table) {
@@ -126,13 +149,14 @@ std::string keys_markdown() {
     for (const config_table& table : config_tables()) {
         text += fmt::format("\n{}\n\n{}\n", table_heading(table), table.help);
         // [services.pool] has the keys of [pool].
-        if (!table.owner.empty() && table.path.ends_with(".pool")) continue;
+        if (table.path.starts_with("services.pool")) continue;
         text += "\n| key | takes | default | |\n|---|---|---|---|\n";
         for (const config_key& key : config_keys()) {
             if (key.table != table.path) continue;
             text += fmt::format("| `{}` | {} | {} | {} |\n", key.name, describe_type(key),
                                 default_of(key, scope), key.help);
         }
+        if (table.path == "pool") text += profiles_markdown();
     }
     return text;
 }

@@ -48,6 +48,33 @@ void check_pool(loaded_config& config, const std::string& path, const pool_confi
     if (pool.min_idle_connections > most)
         add(config, path + ".min_idle_connections", path + ".max_pool_size",
             fmt::format("{} is more than max_pool_size, {}", pool.min_idle_connections, most));
+    const circuit_breaker_config& breaker = pool.circuit_breaker;
+    if (breaker.open_max < breaker.open_for)
+        add(config, path + ".circuit_breaker.open_max", path + ".circuit_breaker.open_for",
+            fmt::format("{} is shorter than open_for, {}", format_duration(breaker.open_max),
+                        format_duration(breaker.open_for)));
+}
+
+void check_health_check(loaded_config& config, const std::string& path,
+                        const service_config& service) {
+    const health_check_config& check = service.health_check;
+    const auto told = [&](std::string_view key) {
+        return config.origins.contains(fmt::format("{}.{}", path, key));
+    };
+    for (const std::string_view key : {"path", "expected_status"}) {
+        if (check.type != health_check_type::http && told(key))
+            add(config, fmt::format("{}.{}", path, key),
+                "is asked for by checks of type \"http\" only; say type = \"http\" too");
+    }
+    const duration none{0};
+    const duration interval =
+        check.interval == none ? service.pool.health_check_interval : check.interval;
+    const duration timeout =
+        check.timeout == none ? service.pool.validation_timeout : check.timeout;
+    if ((told("interval") || told("timeout")) && timeout > interval)
+        add(config, path + ".timeout", path + ".interval",
+            fmt::format("{} is longer than the interval, {}", format_duration(timeout),
+                        format_duration(interval)));
 }
 
 void check_kind(loaded_config& config, const service_config& service, const std::string& path) {
@@ -104,6 +131,7 @@ void check_services(loaded_config& config) {
         const auto own = config.origins.lower_bound(path + ".pool.");
         if (own != config.origins.end() && own->first.starts_with(path + ".pool."))
             check_pool(config, path + ".pool", service.pool);
+        check_health_check(config, path + ".health_check", service);
         if (service.remote_port != 0 && !ports.insert(service.remote_port).second)
             add(config, path + ".remote_port",
                 fmt::format("another service has port {} already", service.remote_port));

@@ -102,8 +102,7 @@ service_config http_service(std::string_view name, const socket_address& upstrea
     service_config service = echo_service(name, upstream, warm);
     service.type = service_kind::http;
     service.subdomain = name;
-    // Too old to serve again as soon as it has served.
-    if (warm == 0) service.pool.max_lifetime = 1us;
+    if (warm == 0) service.pool.reuse = pool_reuse::off;
     return service;
 }
 

@@ -30,8 +30,20 @@ constexpr std::array tables{
     config_table{"pool",
                  "Connections to a service that stand ready. What is said here holds for every "
                  "service that does not say otherwise in its own `[services.pool]`."},
+    config_table{"pool.circuit_breaker",
+                 "When a service fails it is not asked for connections for a while: then by one "
+                 "probe, and after each that fails again, twice as late."},
+    config_table{"pool.degrade", "What becomes of visitors while a pool cannot serve."},
     config_table{"services", "One entry for each service that the agent exposes.", true},
     config_table{"services.pool", "Any key of `[pool]`, for the service above it.", false,
+                 "services"},
+    config_table{"services.pool.circuit_breaker",
+                 "Any key of `[pool.circuit_breaker]`, for the service above it.", false,
+                 "services"},
+    config_table{"services.pool.degrade", "Any key of `[pool.degrade]`, for the service above it.",
+                 false, "services"},
+    config_table{"services.health_check",
+                 "A connection made now and then to see whether the service serves.", false,
                  "services"},
     config_table{"services.http",
                  "What is said to and of the upstream of a service of type `http`.", false,
@@ -48,57 +60,161 @@ using type = value_type;
 
 #define TU_SLOT(expression) [](scope& in) -> value_slot { return &in.expression; }
 
-// One set of rows for two tables: a service's pool has all that [pool] has.
-#define TU_POOL_KEYS(table)                                                                      \
-    config_key{table,                                                                            \
-               "max_pool_size",                                                                  \
-               type::count,                                                                      \
-               {1, 10'000},                                                                      \
-               "Most connections of one service's pool.",                                        \
-               TU_SLOT(pool->max_pool_size)},                                                    \
-        config_key{table,                                                                        \
-                   "min_idle_connections",                                                       \
-                   type::count,                                                                  \
-                   {0, 10'000},                                                                  \
-                   "So many stand ready at all times; refilled in the background.",              \
-                   TU_SLOT(pool->min_idle_connections),                                          \
-                   "`0`, of an http service `5`"},                                               \
-        config_key{table,                                                                        \
-                   "warm_up_size",                                                               \
-                   type::count,                                                                  \
-                   {0, 10'000},                                                                  \
-                   "So many are opened at the start. 0: a service is not connected to before a " \
-                   "visitor comes.",                                                             \
-                   TU_SLOT(pool->warm_up_size),                                                  \
-                   "`0`, of an http service `10`"},                                              \
-        config_key{table,                                                                        \
-                   "max_idle_time",                                                              \
-                   type::time,                                                                   \
-                   between(1s, 24h),                                                             \
-                   "A connection that stood ready so long is closed and replaced.",              \
-                   TU_SLOT(pool->max_idle_time)},                                                \
-        config_key{table,                                                                        \
-                   "max_lifetime",                                                               \
-                   type::time,                                                                   \
-                   zero_or(1s, 24h * 30),                                                        \
-                   "A connection so old is closed and replaced, jittered by 10 %. 0: no limit.", \
-                   TU_SLOT(pool->max_lifetime)},                                                 \
-        config_key{table,                                                                        \
-                   "connection_timeout",                                                         \
-                   type::time,                                                                   \
-                   timeout,                                                                      \
-                   "Longest time for one connection to be made.",                                \
-                   TU_SLOT(pool->connection_timeout)},                                           \
-        config_key{table,                                                                        \
-                   "acquire_timeout",                                                            \
-                   type::time,                                                                   \
-                   timeout,                                                                      \
-                   "At the maximum a visitor waits so long for a connection.",                   \
-                   TU_SLOT(pool->acquire_timeout)},                                              \
-        config_key {                                                                             \
-        table, "acquire_queue", type::count, {0, 1'000'000},                                     \
-            "So many visitors may wait; one more is refused at once.",                           \
-            TU_SLOT(pool->acquire_queue)                                                         \
+constexpr std::string_view preset_note = "that of the profile";
+
+// One set of rows for two tables: a service's pool has all that [pool] has. Where the profile is
+// another, so are the defaults that it presets.
+#define TU_POOL_KEYS(table)                                                                        \
+    config_key{                                                                                    \
+        table,                                                                                     \
+        "profile",                                                                                 \
+        type::choice,                                                                              \
+        one_word,                                                                                  \
+        "Where the upstream is: presets `connection_timeout`, `max_idle_time`, "                   \
+        "`validation_timeout`, `acquire_timeout` and `health_check_interval`, as the table "       \
+        "below says; each may be told by itself too.",                                             \
+        TU_SLOT(pool->profile)},                                                                   \
+        config_key{                                                                                \
+            table,                                                                                 \
+            "reuse",                                                                               \
+            type::choice,                                                                          \
+            one_word,                                                                              \
+            "`auto`: connections of http serve one visitor after another, those of tcp one "       \
+            "each. `off`: each visitor gets one of his own, made when he comes.",                  \
+            TU_SLOT(pool->reuse)},                                                                 \
+        config_key{table,                                                                          \
+                   "max_pool_size",                                                                \
+                   type::count,                                                                    \
+                   {1, 10'000},                                                                    \
+                   "Most connections of one service's pool.",                                      \
+                   TU_SLOT(pool->max_pool_size)},                                                  \
+        config_key{table,                                                                          \
+                   "min_idle_connections",                                                         \
+                   type::count,                                                                    \
+                   {0, 10'000},                                                                    \
+                   "So many stand ready at least, and as many more as visitors come, up to "       \
+                   "`max_pool_size`. 0: `warm_up_size`.",                                          \
+                   TU_SLOT(pool->min_idle_connections),                                            \
+                   "`0`, of an http service `5`"},                                                 \
+        config_key{                                                                                \
+            table,                                                                                 \
+            "warm_up_size",                                                                        \
+            type::count,                                                                           \
+            {0, 10'000},                                                                           \
+            "So many are opened at the start, and when the service is back. 0: a service is "      \
+            "not connected to before a visitor comes.",                                            \
+            TU_SLOT(pool->warm_up_size),                                                           \
+            "`0`, of an http service `10`"},                                                       \
+        config_key{                                                                                \
+            table,                                                                                 \
+            "warm_up_on_start",                                                                    \
+            type::boolean,                                                                         \
+            one_word,                                                                              \
+            "Open them at once, before the service is announced; else when the first visitor "     \
+            "comes.",                                                                              \
+            TU_SLOT(pool->warm_up_on_start)},                                                      \
+        config_key{                                                                                \
+            table,                                                                                 \
+            "max_idle_time",                                                                       \
+            type::time,                                                                            \
+            between(1s, 24h),                                                                      \
+            "A connection that stood ready so long is closed and replaced, jittered by 10 %; "     \
+            "sooner where the service is seen to close idle ones itself.",                         \
+            TU_SLOT(pool->max_idle_time),                                                          \
+            preset_note},                                                                          \
+        config_key{table,                                                                          \
+                   "max_lifetime",                                                                 \
+                   type::time,                                                                     \
+                   zero_or(1s, 24h * 30),                                                          \
+                   "A connection so old is closed and replaced, jittered by 10 %. 0: no limit.",   \
+                   TU_SLOT(pool->max_lifetime)},                                                   \
+        config_key{table,                                                                          \
+                   "connection_timeout",                                                           \
+                   type::time,                                                                     \
+                   timeout,                                                                        \
+                   "Longest time for one connection to be made.",                                  \
+                   TU_SLOT(pool->connection_timeout),                                              \
+                   preset_note},                                                                   \
+        config_key{                                                                                \
+            table,                                                                                 \
+            "validation_timeout",                                                                  \
+            type::time,                                                                            \
+            timeout,                                                                               \
+            "Longest time for a new connection to prove good, for a probe, for a health check, "   \
+            "and for a service to be warm before it is announced all the same.",                   \
+            TU_SLOT(pool->validation_timeout),                                                     \
+            preset_note},                                                                          \
+        config_key{table,                                                                          \
+                   "cleanup_interval",                                                             \
+                   type::time,                                                                     \
+                   between(1s, 1h),                                                                \
+                   "So often half of what stood ready and was not needed is closed.",              \
+                   TU_SLOT(pool->cleanup_interval)},                                               \
+        config_key{table,                                                                          \
+                   "acquire_timeout",                                                              \
+                   type::time,                                                                     \
+                   timeout,                                                                        \
+                   "At the maximum a visitor waits so long for a connection.",                     \
+                   TU_SLOT(pool->acquire_timeout),                                                 \
+                   preset_note},                                                                   \
+        config_key{table,                                                                          \
+                   "acquire_queue",                                                                \
+                   type::count,                                                                    \
+                   {0, 1'000'000},                                                                 \
+                   "So many visitors may wait; one more is refused at once.",                      \
+                   TU_SLOT(pool->acquire_queue)},                                                  \
+        config_key{table,                                                                          \
+                   "health_check_interval",                                                        \
+                   type::time,                                                                     \
+                   between(100ms, 24h),                                                            \
+                   "So often a service is checked; see `[services.health_check]`.",                \
+                   TU_SLOT(pool->health_check_interval),                                           \
+                   preset_note},                                                                   \
+        config_key{                                                                                \
+            table,                                                                                 \
+            "max_failures",                                                                        \
+            type::count,                                                                           \
+            {1, 1000},                                                                             \
+            "So many health checks in a row have to fail before the service counts as down.",      \
+            TU_SLOT(pool->max_failures)},                                                          \
+        config_key{table,                                                                          \
+                   "lease_limit",                                                                  \
+                   type::time,                                                                     \
+                   zero_or(1s, 24h * 30),                                                          \
+                   "A request that holds its connection for longer is reported once. 0: none is.", \
+                   TU_SLOT(pool->lease_limit)},                                                    \
+        config_key{table ".circuit_breaker",                                                       \
+                   "failure_threshold",                                                            \
+                   type::count,                                                                    \
+                   {0, 1000},                                                                      \
+                   "So many connects in a row have to fail before the service counts as down. 0: " \
+                   "failed connects alone never say so.",                                          \
+                   TU_SLOT(pool->circuit_breaker.failure_threshold)},                              \
+        config_key{table ".circuit_breaker",                                                       \
+                   "open_for",                                                                     \
+                   type::time,                                                                     \
+                   between(10ms, 1h),                                                              \
+                   "Until the first probe.",                                                       \
+                   TU_SLOT(pool->circuit_breaker.open_for)},                                       \
+        config_key{table ".circuit_breaker",                                                       \
+                   "open_max",                                                                     \
+                   type::time,                                                                     \
+                   between(10ms, 24h),                                                             \
+                   "Between later ones at most.",                                                  \
+                   TU_SLOT(pool->circuit_breaker.open_max)},                                       \
+        config_key{table ".degrade",                                                               \
+                   "direct_connect",                                                               \
+                   type::boolean,                                                                  \
+                   one_word,                                                                       \
+                   "A visitor whom the pool cannot serve is connected past it: when it is at its " \
+                   "maximum for `acquire_timeout`, or the service counts as down.",                \
+                   TU_SLOT(pool->degrade.direct_connect)},                                         \
+        config_key{table ".degrade", "direct_max",       type::count,                              \
+                   {0, 10'000},      "So many at once.", TU_SLOT(pool->degrade.direct_max)},       \
+        config_key {                                                                               \
+        table ".degrade", "http_fallback_status", type::count, {400, 599},                         \
+            "What others are answered with, beside Retry-After; visitors of tcp are reset.",       \
+            TU_SLOT(pool->degrade.http_fallback_status)                                            \
     }
 
 constexpr std::array keys{
@@ -221,6 +337,32 @@ constexpr std::array keys{
                TU_SLOT(service->max_connections)},
 
     TU_POOL_KEYS("services.pool"),
+
+    config_key{"services.health_check", "type", type::choice, one_word,
+               "`tcp`: it can be connected to. `http`: it answers a GET. `auto`: `tcp` where "
+               "connections are made ahead of visitors, else `off`.",
+               TU_SLOT(service->health_check.type)},
+    config_key{"services.health_check", "path", type::url_path, short_path,
+               "http: what is asked for. Empty: `/`.", TU_SLOT(service->health_check.path)},
+    config_key{"services.health_check",
+               "expected_status",
+               type::count,
+               {100, 599, true},
+               "http: the status that a good answer has. 0: any from 200 to 399.",
+               TU_SLOT(service->health_check.expected_status)},
+    config_key{"services.health_check", "interval", type::time, zero_or(100ms, 24h),
+               "Between two checks, jittered by 10 %.", TU_SLOT(service->health_check.interval),
+               "the pool's `health_check_interval`"},
+    config_key{"services.health_check", "timeout", type::time, zero_or(1ms, 10min),
+               "Longest time for a check.", TU_SLOT(service->health_check.timeout),
+               "the pool's `validation_timeout`"},
+    config_key{"services.health_check",
+               "max_failures",
+               type::count,
+               {1, 1000, true},
+               "So many in a row have to fail.",
+               TU_SLOT(service->health_check.max_failures),
+               "the pool's `max_failures`"},
 
     config_key{"services.http", "host_header", type::host_header, long_text,
                "The Host that the upstream hears: `preserve`: what the visitor said; `upstream`: "
@@ -385,6 +527,10 @@ constexpr std::array keys{
                "Of each buffer.",
                TU_SLOT(all.io_uring.buffer_size)},
 
+    config_key{"io_uring", "splice", type::boolean, one_word,
+               "Move the bytes of big transfers through pipes (splice(2)) instead of copying them.",
+               TU_SLOT(all.io_uring.splice)},
+
     config_key{"shutdown", "grace", type::time, between(0s, 24h),
                "After SIGTERM or SIGINT open connections have so long to end; a second signal ends "
                "at once.",
@@ -400,6 +546,9 @@ constexpr std::array<std::string_view, 3> proxy_words{"off", "v1", "v2"};
 constexpr std::array<std::string_view, 4> proxy_in_words{"off", "v1", "v2", "auto"};
 constexpr std::array<std::string_view, 2> speaker_words{"client", "server"};
 constexpr std::array<std::string_view, 2> kind_words{"tcp", "http"};
+constexpr std::array<std::string_view, 3> profile_words{"internet", "lan", "high-latency"};
+constexpr std::array<std::string_view, 2> reuse_words{"auto", "off"};
+constexpr std::array<std::string_view, 4> check_words{"auto", "off", "tcp", "http"};
 
 }  // namespace
 
@@ -460,5 +609,8 @@ std::span<const std::string_view> words(enum proxy_protocol) noexcept { return p
 std::span<const std::string_view> words(enum proxy_protocol_in) noexcept { return proxy_in_words; }
 std::span<const std::string_view> words(first_speaker) noexcept { return speaker_words; }
 std::span<const std::string_view> words(service_kind) noexcept { return kind_words; }
+std::span<const std::string_view> words(pool_profile) noexcept { return profile_words; }
+std::span<const std::string_view> words(pool_reuse) noexcept { return reuse_words; }
+std::span<const std::string_view> words(health_check_type) noexcept { return check_words; }
 
 }  // namespace tunnel_uring

@@ -74,7 +74,7 @@ using value_slot =
     std::variant<bool*, std::uint16_t*, std::uint32_t*, double*, duration*, std::string*,
                  std::vector<std::string>*, port_range*, std::vector<port_range>*, log_level*,
                  log_format*, enum proxy_protocol*, enum proxy_protocol_in*, first_speaker*,
-                 service_kind*>;
+                 service_kind*, pool_profile*, pool_reuse*, health_check_type*>;
 
 // Inclusive; nanoseconds for times, bytes for sizes, characters for text.
 struct value_limits {
@@ -131,5 +131,8 @@ std::span<const std::string_view> words(enum proxy_protocol) noexcept;
 std::span<const std::string_view> words(enum proxy_protocol_in) noexcept;
 std::span<const std::string_view> words(first_speaker) noexcept;
 std::span<const std::string_view> words(service_kind) noexcept;
+std::span<const std::string_view> words(pool_profile) noexcept;
+std::span<const std::string_view> words(pool_reuse) noexcept;
+std::span<const std::string_view> words(health_check_type) noexcept;
 
 }  // namespace tunnel_uring

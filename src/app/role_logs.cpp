@@ -99,6 +99,30 @@ void agent_log::upstream_down(std::string_view service, std::string_view why) {
              {{"service", service}, {"upstream", config == nullptr ? "" : config->upstream}});
 }
 
+void agent_log::breaker_opened(std::string_view service, std::string_view why) {
+    log_warn("breaker.open",
+             fmt::format(
+                 "{}; it is asked again from time to time, and few visitors are let through", why),
+             {{"service", service}});
+}
+
+void agent_log::breaker_closed(std::string_view service) {
+    log_info("breaker.closed", "the service is back", {{"service", service}});
+}
+
+void agent_log::preconnect_stopped(std::string_view service) {
+    log_warn("pool.preconnect_off",
+             "the service serves one connection at a time and waits on those made ahead of "
+             "visitors; none is made any more. Give it more workers, or say warm_up_size = 0",
+             {{"service", service}});
+}
+
+void agent_log::lease_overdue(std::string_view service, std::string_view taken_at, duration age) {
+    log_warn("pool.lease_overdue",
+             "a request holds its connection for longer than pool.lease_limit",
+             {{"service", service}, {"taken_at", taken_at}, {"age", age}});
+}
+
 void agent_log::exchange_ended(std::string_view service, std::string_view visitor,
                                const exchange_end& how) {
     log_exchange(log_, service, visitor, how);

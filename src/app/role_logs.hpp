@@ -51,6 +51,10 @@ class agent_log final : public agent_observer {
     void service_refused(std::string_view service, std::uint16_t code,
                          std::string_view sentence) override;
     void upstream_down(std::string_view service, std::string_view why) override;
+    void breaker_opened(std::string_view service, std::string_view why) override;
+    void breaker_closed(std::string_view service) override;
+    void preconnect_stopped(std::string_view service) override;
+    void lease_overdue(std::string_view service, std::string_view taken_at, duration age) override;
     void exchange_ended(std::string_view service, std::string_view visitor,
                         const exchange_end& how) override;
     void request_ended(const request_report& what) override;

@@ -14,7 +14,7 @@ namespace tunnel_uring {
 
 class run_queue {
   public:
-    run_queue() = default;
+    run_queue();
     run_queue(const run_queue&) = delete;
     run_queue& operator=(const run_queue&) = delete;
     ~run_queue();
@@ -49,6 +49,14 @@ class run_queue {
     std::vector<std::coroutine_handle<>> ready_;
     std::vector<std::coroutine_handle<>> batch_;
     std::vector<std::coroutine_handle<>> finished_;
+};
+
+// `co_await next_turn{}`: lets all others who are ready run first, and the kernel be asked for
+// news.
+struct next_turn {
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) const { run_queue::current().push(handle); }
+    void await_resume() const noexcept {}
 };
 
 // Coroutine frames of this thread that are alive; a census of tests compares it before and after.

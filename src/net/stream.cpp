@@ -48,6 +48,18 @@ task<result<buffer>> stream::receive(buffer_group& group, std::size_t limit, can
     }
 }
 
+result<std::size_t> stream::splice_into(const pipe_ends& pipe, std::size_t most) {
+    result<std::size_t> got = io_->kernel().splice_in(get().fd, pipe, most);
+    if (!got) io_->note_error(get(), got.error().code());
+    return got;
+}
+
+result<std::size_t> stream::splice_from(const pipe_ends& pipe, std::size_t bytes) {
+    result<std::size_t> sent = io_->kernel().splice_out(pipe, get().fd, bytes);
+    if (!sent) io_->note_error(get(), sent.error().code());
+    return sent;
+}
+
 result<std::size_t> stream::try_send(std::span<const iovec> vectors) {
     result<std::size_t> sent = io_->kernel().try_send(get().fd, vectors);
     if (!sent) io_->note_error(get(), sent.error().code());
@@ -142,6 +154,11 @@ socket_address stream::local_address() const noexcept {
 socket_address stream::peer_address() const noexcept {
     const result<socket_address> address = io_->kernel().peer_address(get().fd);
     return address ? *address : socket_address{};
+}
+
+bool stream::is_tcp() const noexcept {
+    const sa_family_t family = local_address().family();
+    return family == AF_INET || family == AF_INET6;
 }
 
 void stream::abort() noexcept {

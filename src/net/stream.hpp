@@ -44,9 +44,15 @@ class stream {
     count_op poll(std::uint32_t events, cancel_token stop) {
         return io_->poll(get(), events, stop);
     }
+    // Until it takes something, or would say why not.
+    task<result<void>> wait_for_room(cancel_token stop);
 
     // ── at once ──
     result<std::size_t> try_send(std::span<const iovec> vectors);
+    // Into an empty pipe, and out of one; as receive and try_send, but EAGAIN when nothing is
+    // there, or nothing is taken.
+    result<std::size_t> splice_into(const pipe_ends& pipe, std::size_t most);
+    result<std::size_t> splice_from(const pipe_ends& pipe, std::size_t bytes);
     // Whether any operation was told that the connection broke: an end that is received then is
     // none.
     bool was_broken() const noexcept { return io_->was_broken(get()); }
@@ -60,12 +66,12 @@ class stream {
     void set_option(socket_option option, int value) noexcept;
     socket_address local_address() const noexcept;
     socket_address peer_address() const noexcept;
+    bool is_tcp() const noexcept;
     void close() noexcept { socket_.reset(); }
     // The peer sees a reset (TCP), whatever is still under way.
     void abort() noexcept;
 
   private:
-    task<result<void>> wait_for_room(cancel_token stop);
     void set_common_options(const socket_address& peer) noexcept;
 
     io_context* io_ = nullptr;

@@ -8,6 +8,7 @@
 
 #include "coro/event.hpp"
 #include "net/stream.hpp"
+#include "pool/circuit_breaker.hpp"
 #include "pool/hangup_watch.hpp"
 #include "ring/timer_wheel.hpp"
 
@@ -16,7 +17,7 @@ namespace tunnel_uring {
 class warm_pool;
 struct pool_slot;
 
-enum class socket_state : std::uint8_t { idle, leased, closing };
+enum class socket_state : std::uint8_t { validating, idle, leased, closing };
 
 // Where a leased socket came from.
 enum class socket_origin : std::uint8_t {
@@ -36,14 +37,16 @@ struct pooled_socket final : timer {
     pool_slot* home = nullptr;
     socket_state state = socket_state::idle;
     socket_origin origin = socket_origin::direct;
-    bool outside = false;  // Counts against max_connections.
-    bool leaving = false;  // Its lease asked for it by value.
-    bool clean = true;     // Its lease ended with proof; without, the end is a reset.
-    bool dead = false;     // Seen to die after it was promised to a waiter.
+    bool outside = false;    // Counts against max_connections.
+    bool past_pool = false;  // Counts against degrade.direct_max.
+    bool leaving = false;    // Its lease asked for it by value.
+    bool clean = true;       // Its lease ended with proof; without, the end is a reset.
+    bool dead = false;       // Seen to die after it was promised to a waiter.
     event left_home;
     bool watched = false;  // The slot's poll is not over.
     event unwatched;
     time_point created;
+    duration connect_time{0};
     time_point idle_since;
     time_point leased_since;
     time_point dies_at;
@@ -56,10 +59,12 @@ enum class wake : std::uint8_t {
     dial,     // Vacant: connect a socket.
     lent,     // Vacant: a caller connects by itself and keeps the place.
     taken,    // Idle: leased.
-    hung_up,  // Idle: FIN, RST or an error.
-    spoke,    // Idle: bytes nobody asked for.
+    hung_up,  // FIN, RST or an error.
+    spoke,    // Bytes nobody asked for.
+    silent,   // Validating: no banner in time.
     idle_too_long,
     lived_too_long,
+    surplus,  // More stand ready than are needed, or than are good.
     stopping,
 };
 
@@ -86,7 +91,7 @@ class wake_box {
     std::coroutine_handle<> waiting_;
 };
 
-// One place in the ring. On at most one list: vacant, or idle (fresh or served).
+// One place in the ring. On at most one list: vacant, validating, or idle (fresh or served).
 struct pool_slot final : list_link<pool_slot>, hangup_listener {
     explicit pool_slot(warm_pool& owner) noexcept : pool{owner} {}
     void hung_up() noexcept override;
@@ -97,6 +102,7 @@ struct pool_slot final : list_link<pool_slot>, hangup_listener {
     wake_box woken;
     event came_back;
     pooled_socket* held = nullptr;
+    breaker_permit permit = breaker_permit::none;  // Of its dial, until the socket is validated.
 };
 
 }  // namespace tunnel_uring

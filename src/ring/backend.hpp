@@ -63,6 +63,12 @@ struct completion {
     std::uint16_t buffer = 0;
 };
 
+struct pipe_ends {
+    int in = -1;   // Written to.
+    int out = -1;  // Read from.
+    std::size_t room = 0;
+};
+
 enum class shutdown_side { receive, send, both };
 
 enum class socket_option {
@@ -114,6 +120,13 @@ class backend {
     virtual result<std::size_t> try_send(int fd, std::span<const iovec> vectors) = 0;
     // 0 is the end of the stream; EAGAIN when nothing is there.
     virtual result<std::size_t> try_receive(int fd, bytes_span memory) = 0;
+    // A pipe(7) that never blocks, with room for as much of `wanted` bytes as the kernel grants.
+    virtual result<pipe_ends> open_pipe(std::size_t wanted) = 0;
+    virtual void close_pipe(const pipe_ends& which) = 0;
+    // splice(2), without waiting: from a socket into an empty pipe, and out of one into a socket.
+    // 0 is the end of the socket's stream; EAGAIN when nothing is there, or nothing is taken, now.
+    virtual result<std::size_t> splice_in(int fd, const pipe_ends& to, std::size_t most) = 0;
+    virtual result<std::size_t> splice_out(const pipe_ends& from, int fd, std::size_t bytes) = 0;
     virtual result<void> shutdown(int fd, shutdown_side side) = 0;
     // Ends a connection so that the peer sees a reset, never a clean end (connect(2) to AF_UNSPEC).
     virtual void abort(int fd) = 0;

@@ -1,4 +1,5 @@
 // The real kernel behind the seam: one ring of this thread, requests turned into SQEs.
+#include <fcntl.h>
 #include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -27,6 +28,8 @@ constexpr std::uint64_t cancel_user_data = 0;
 // EPOLLRDHUP. When the peer has half-closed that is true for ever: the kernel tries again at once,
 // 127 times, and then hands the send to a worker thread.
 constexpr int send_flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+
+constexpr unsigned splice_flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
 result<void> check_call(int returned) {
     if (returned < 0) return error{errno};
@@ -184,6 +187,19 @@ class uring_backend final : public backend {
         return check_count(::recv(fd, memory.data(), memory.size(), MSG_DONTWAIT));
     }
 
+    result<pipe_ends> open_pipe(std::size_t wanted) override;
+    void close_pipe(const pipe_ends& which) override {
+        ::close(which.in);
+        ::close(which.out);
+    }
+    // Never as an operation of the ring: that goes to a kernel worker thread.
+    result<std::size_t> splice_in(int fd, const pipe_ends& to, std::size_t most) override {
+        return check_count(::splice(fd, nullptr, to.in, nullptr, most, splice_flags));
+    }
+    result<std::size_t> splice_out(const pipe_ends& from, int fd, std::size_t bytes) override {
+        return check_count(::splice(from.out, nullptr, fd, nullptr, bytes, splice_flags));
+    }
+
     result<void> shutdown(int fd, shutdown_side side) override {
         constexpr std::array sides{SHUT_RD, SHUT_WR, SHUT_RDWR};
         return check_call(::shutdown(fd, sides[static_cast<std::size_t>(side)]));
@@ -278,6 +294,18 @@ class uring_backend final : public backend {
     std::vector<buffer_ring> groups_;
     std::deque<msghdr> headers_;  // A deque: addresses stay while it grows.
 };
+
+// fcntl(2), F_SETPIPE_SZ: a user has so many pages for pipes in all (pipe-user-pages-soft); beyond
+// them a pipe keeps what it has.
+result<pipe_ends> uring_backend::open_pipe(std::size_t wanted) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) < 0) return error{errno};
+    for (std::size_t size = wanted; size >= 64 * 1024; size /= 2) {
+        if (::fcntl(ends[0], F_SETPIPE_SZ, static_cast<int>(size)) >= 0) break;
+    }
+    const int room = ::fcntl(ends[0], F_GETPIPE_SZ);
+    return pipe_ends{ends[1], ends[0], static_cast<std::size_t>(std::max(room, 0))};
+}
 
 result<void> set_integer(int fd, int level, int name, int value) {
     return check_call(::setsockopt(fd, level, name, &value, sizeof value));

@@ -78,6 +78,7 @@ agent::agent(io_context& io, const agent_config& config, name_source& names,
     }
     for (const service_config& service : config.services)
         services_.push_back(std::make_unique<upstream>(io, names, service, random_()));
+    for (const auto& service : services_) listen_to(*service);
     for (const std::string& text : config.relays) {
         const result<host_port> where = parse_host_port(text);
         TU_ASSERT(where);
@@ -114,6 +115,19 @@ task<> agent::probe(upstream& service) {
     const result<void> there = co_await service.probe(sessions_.token());
     if (!there && !there.error().cancelled())
         watcher_.upstream_down(service.config().name, there.error().message());
+}
+
+void agent::listen_to(upstream& service) {
+    const std::string_view name = service.config().name;
+    service.pool().on_breaker([this, name](bool open, std::string_view why) {
+        if (open) watcher_.breaker_opened(name, why);
+        else watcher_.breaker_closed(name);
+    });
+    service.pool().on_leak([this, name](const std::source_location& where, duration age) {
+        const std::string_view file = where.file_name();
+        watcher_.lease_overdue(
+            name, fmt::format("{}:{}", file.substr(file.rfind('/') + 1), where.line()), age);
+    });
 }
 
 // ── sessions ──
@@ -208,6 +222,9 @@ task<> agent::hold(relay_link& relay, std::unique_ptr<live> now, cancel_token dr
         static_cast<void>(came);
     }
     session.connections.start(keep_bulk_lanes(relay, session));
+    // A visitor who is told of a service finds it warm, where its upstream is there at all.
+    for (const auto& service : services_)
+        co_await service->pool().ready(session.control_over.token());
     for (std::uint32_t number = 0; number < services_.size(); ++number)
         register_service(relay, session, number);
     {

@@ -59,6 +59,7 @@ class agent final : private exchange_host {
     task<> serve_http(exchange& both, upstream& service, open_frame what);
     task<> serve_tcp(exchange& both, upstream& service, open_frame what);
     task<> probe(upstream& service);
+    void listen_to(upstream& service);
 
     io_context& io_;
     const agent_config& config_;

@@ -47,6 +47,7 @@ task<> bulk_senders::tend(stream connection, std::uint32_t number, cancel_token 
     bulk_lane lane{std::move(connection), number};
     const on_cancel stopping{stop, [&lane]() noexcept { lane.closing_.request(); }};
     standing_ += 1;
+    lane.connection_.set_option(socket_option::notsent_lowat_bytes, run_notsent_bytes);
     while (!lane.closing_.requested()) {
         std::array<std::byte, 1> back{};
         const auto got = co_await lane.connection_.receive(back, lane.closing_.token());

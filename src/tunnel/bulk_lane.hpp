@@ -12,6 +12,10 @@
 
 namespace tunnel_uring {
 
+// TCP_NOTSENT_LOWAT of sockets that a run is written to: they are writable again when there is room
+// for a big piece, not for a small one.
+inline constexpr int run_notsent_bytes = 16 * 1024;
+
 // One bulk lane as its sender or its receiver sees it.
 //
 //   sender:   starting ─byte back→ idle ─claim→ claimed ─finish→ returning ─byte back→ idle

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "net/pipe_pool.hpp"
 #include "ring/io_context.hpp"
 #include "tunnel/byte_queue.hpp"
 
@@ -34,18 +35,27 @@ struct byte_counters {
     std::uint64_t lane_sends = 0;
     std::uint64_t frames_sent = 0;
     std::uint64_t bulk_runs = 0;
+    std::uint64_t spliced_bytes = 0;
+    std::uint64_t splices = 0;
+
+    void count_splice(std::size_t bytes) noexcept {
+        spliced_bytes += bytes;
+        splices += 1;
+    }
 };
 
 struct byte_path_limits {
     std::uint32_t buffers = 1024;  // In each of the two groups.
     std::uint32_t buffer_size = 16 * 1024;
     std::uint64_t memory_budget = 64U << 20U;
+    bool splice = true;
 };
 
 inline byte_path_limits limits_of(const io_uring_config& config) {
     byte_path_limits limits;
     limits.buffers = config.buffers;
     limits.buffer_size = config.buffer_size;
+    limits.splice = config.splice;
     return limits;
 }
 
@@ -54,7 +64,8 @@ struct byte_path {
         : io{context},
           lane_buffers{context, limits.buffers, limits.buffer_size},
           local_buffers{context, limits.buffers, limits.buffer_size},
-          budget{limits.memory_budget} {}
+          budget{limits.memory_budget},
+          pipes{context.kernel(), limits.splice} {}
 
     io_context& io;
     // Lanes receive into buffers of their own, so that local sockets can never starve them: a
@@ -63,6 +74,7 @@ struct byte_path {
     buffer_group local_buffers;
     block_pool blocks;
     memory_budget budget;
+    pipe_pool pipes;  // Of bulk runs.
     byte_counters counters;
 };
 

@@ -1,5 +1,7 @@
 #include "tunnel/byte_pump.hpp"
 
+#include <poll.h>
+
 namespace tunnel_uring {
 
 task<> carry_stream(exchange& both, stream local) {
@@ -35,11 +37,11 @@ task<> byte_pump::send_side() {
         if (both_.in_run()) {
             co_await read_into_run();
         } else {
-            out_memory_.reset();
+            end_run();
             co_await read_local(room);
         }
     }
-    out_memory_.reset();
+    end_run();
     both_.end_sending();
 }
 
@@ -57,7 +59,22 @@ task<> byte_pump::read_local(std::size_t most) {
     }
 }
 
+void byte_pump::end_run() noexcept {
+    out_pipe_.reset();
+    out_memory_.reset();
+}
+
+bool byte_pump::may_splice() noexcept {
+    if (!is_tcp_) is_tcp_ = local_.is_tcp();
+    return *is_tcp_;
+}
+
 task<> byte_pump::read_into_run() {
+    if (!out_pipe_ && !out_memory_ && may_splice()) {
+        out_pipe_.emplace(both_.path().pipes);
+        if (!out_pipe_->usable()) out_pipe_.reset();
+    }
+    if (out_pipe_) co_return co_await splice_into_run();
     if (!out_memory_) out_memory_ = std::make_unique_for_overwrite<std::byte[]>(run_piece_bytes);
     const bytes_span memory{out_memory_.get(), run_piece_bytes};
     const result<std::size_t> got = co_await local_.receive(memory, both_.unwanted_token());
@@ -70,6 +87,27 @@ task<> byte_pump::read_into_run() {
         iovec piece{.iov_base = out_memory_.get(), .iov_len = *got};
         const std::span<iovec> pieces{&piece, 1};
         co_await both_.send_run(pieces);
+    }
+}
+
+task<> byte_pump::splice_into_run() {
+    const result<std::size_t> got = out_pipe_->fill(local_, pipe_pool::wanted_bytes);
+    if (!got && got.error().code() == EAGAIN) {
+        const result<std::size_t> ready = co_await local_.poll(POLLIN, both_.unwanted_token());
+        if (!ready && !ready.error().cancelled()) both_.cut(both_.local_reset());
+    } else if (!got) {
+        both_.cut(both_.local_reset());
+    } else if (*got == 0) {
+        end_of_local();
+    } else {
+        const result<void> sent =
+            co_await out_pipe_->drain(both_.run_target(), both_.ended_token());
+        if (both_.over()) co_return;
+        if (!sent) co_return both_.cut(reset_reason::lane_lost);
+        both_.path().counters.count_splice(*got);
+        both_.sent_run(*got);
+        // Two fast sockets must not keep the loop from all others.
+        co_await next_turn{};
     }
 }
 
@@ -104,6 +142,11 @@ task<> byte_pump::write_queue() {
 }
 
 task<> byte_pump::receive_run() {
+    if (may_splice()) {
+        local_.set_option(socket_option::notsent_lowat_bytes, run_notsent_bytes);
+        splice_pipe pipe{both_.path().pipes};
+        if (pipe.usable()) co_return co_await splice_run(pipe);
+    }
     const auto memory = std::make_unique_for_overwrite<std::byte[]>(run_piece_bytes);
     while (!both_.dropping()) {
         const bytes_span room{memory.get(), run_piece_bytes};
@@ -114,6 +157,25 @@ task<> byte_pump::receive_run() {
         if (both_.over()) co_return;
         if (!sent) write_failed(sent.error());
         both_.took(got);
+    }
+}
+
+task<> byte_pump::splice_run(splice_pipe& pipe) {
+    while (both_.receives_run() && !both_.dropping()) {
+        const result<std::size_t> got = pipe.fill(both_.run_source(), pipe_pool::wanted_bytes);
+        if (!got && got.error().code() == EAGAIN) {
+            const bool ready = co_await both_.run_readable();
+            if (!ready) co_return;
+            continue;
+        }
+        const bool came = both_.came_by_run(got ? *got : 0);
+        if (!came) co_return;
+        const result<void> sent = co_await pipe.drain(local_, both_.ended_token());
+        if (both_.over()) co_return;
+        if (!sent) write_failed(sent.error());
+        both_.path().counters.count_splice(*got);
+        both_.took(*got);
+        co_await next_turn{};
     }
 }
 

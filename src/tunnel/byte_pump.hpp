@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "coro/nursery.hpp"
 #include "net/stream.hpp"
@@ -30,10 +31,14 @@ class byte_pump final : private local_end {
     task<> send_side();
     task<> read_local(std::size_t most);
     task<> read_into_run();
+    task<> splice_into_run();
+    void end_run() noexcept;
     void end_of_local();
     task<> receive_side();
     task<> write_queue();
     task<> receive_run();
+    task<> splice_run(splice_pipe& pipe);
+    bool may_splice() noexcept;
     void write_failed(const error& why);
 
     exchange& both_;
@@ -41,7 +46,10 @@ class byte_pump final : private local_end {
     reset_watch watch_;
     nursery sides_;
     bool local_ended_ = false;
-    std::unique_ptr<std::byte[]> out_memory_;  // Of a run, while it lasts.
+    // Of a run, while it lasts: one of both.
+    std::optional<splice_pipe> out_pipe_;
+    std::unique_ptr<std::byte[]> out_memory_;
+    std::optional<bool> is_tcp_;
     std::array<iovec, full_window / block_pool::block_bytes + 1> vectors_;
 };
 

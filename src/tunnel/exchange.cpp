@@ -225,7 +225,11 @@ task<> exchange::send_run(std::span<iovec> pieces) {
     for (const iovec& piece : pieces) bytes += piece.iov_len;
     const result<void> sent = co_await run_out_->connection().send_all(pieces, ended_.token());
     if (over_) co_return;
-    if (!sent) co_return cut(reset_reason::lane_lost);
+    if (sent) sent_run(bytes);
+    else cut(reset_reason::lane_lost);
+}
+
+void exchange::sent_run(std::size_t bytes) {
     out_.sent(bytes);
     path_.counters.bytes_from_local += bytes;
     small_pieces_ = bytes < small_piece_bytes ? small_pieces_ + 1 : 0;
@@ -292,29 +296,45 @@ void exchange::grant() {
 }
 
 task<std::size_t> exchange::read_run(bytes_span memory) {
-    while (run_in_ != nullptr && !over_) {
+    while (receives_run()) {
         if (in_.run_over()) {
             close_run();
             break;
         }
         cancel_source reading{ended_.token()};
         reading_run_ = &reading;
-        const result<std::size_t> got =
-            co_await run_in_->connection().receive(memory, reading.token());
+        const result<std::size_t> got = co_await run_source().receive(memory, reading.token());
         reading_run_ = nullptr;
         if (over_) break;
         if (!got && got.error().cancelled()) continue;  // Its end has been told meanwhile.
-        if (!got || *got == 0) {
-            cut(reset_reason::lane_lost);
-            break;
-        }
-        if (in_.on_run_bytes(*got)) {
-            cut(reset_reason::protocol_error);
-            break;
-        }
-        co_return *got;
+        const bool came = came_by_run(got ? *got : 0);
+        co_return came ? *got : 0;
     }
     co_return 0;
+}
+
+task<bool> exchange::run_readable() {
+    while (receives_run()) {
+        if (in_.run_over()) {
+            close_run();
+            break;
+        }
+        cancel_source reading{ended_.token()};
+        reading_run_ = &reading;
+        const result<std::size_t> ready = co_await run_source().poll(POLLIN, reading.token());
+        reading_run_ = nullptr;
+        if (over_) break;
+        if (ready) co_return true;
+        if (ready.error().cancelled()) continue;
+        cut(reset_reason::lane_lost);
+    }
+    co_return false;
+}
+
+bool exchange::came_by_run(std::size_t bytes) {
+    if (bytes == 0) cut(reset_reason::lane_lost);
+    else if (in_.on_run_bytes(bytes)) cut(reset_reason::protocol_error);
+    return !over_;
 }
 
 // The run's last byte has been taken: its lane goes back.

@@ -119,6 +119,9 @@ class exchange final : public list_link<on_control_list>,
     void send_text(frame_type type, std::string text);
     // Writes into the run. Many small pieces end it: in_run() tells.
     task<> send_run(std::span<iovec> pieces);
+    // The run's connection, for who splices into it; sent_run() then counts the bytes.
+    stream& run_target() noexcept { return run_out_->connection(); }
+    void sent_run(std::size_t bytes);
     // Frames follow again once the peer has taken the run's last byte. Only in a run.
     void leave_run();
     // All has been said: `end` follows what is queued. Once.
@@ -153,6 +156,12 @@ class exchange final : public list_link<on_control_list>,
     void took(std::size_t count);
     // A piece of the run; 0 when it is over (ask arrived() again).
     task<std::size_t> read_run(bytes_span memory);
+    // For who splices: the run's connection; waits until it has something, false when the run is
+    // over; counts what came (0: the connection's end), false when the exchange was cut for it.
+    bool receives_run() const noexcept { return run_in_ != nullptr && !over_; }
+    stream& run_source() noexcept { return run_in_->connection(); }
+    task<bool> run_readable();
+    bool came_by_run(std::size_t bytes);
     // Nothing more is wanted: the peer is asked to stop, what still comes is dropped as it comes.
     void stop_receiving();
     bool dropping() const noexcept { return dropping_; }

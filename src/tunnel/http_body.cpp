@@ -1,5 +1,7 @@
 #include "tunnel/http_body.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 
 #include "base/check.hpp"
@@ -43,10 +45,11 @@ task<body_end> body_sender::run() {
     }
     for (;;) {
         const std::size_t room = co_await to_.room(end_, !input_.empty());
-        if (!to_.in_run()) memory_.reset();
+        if (!to_.in_run()) end_run();
         std::optional<body_end> end;
         if (room == 0) co_return body_end::unwanted;
         if (!input_.empty()) end = co_await read(room);
+        else if (to_.in_run() && reader_.raw_left() > 0) end = co_await splice_run_piece();
         else if (to_.in_run()) end = co_await receive_run_piece();
         else end = co_await receive(room);
         if (end) co_return *end;
@@ -65,6 +68,43 @@ task<std::optional<body_end>> body_sender::receive(std::size_t room) {
     }
     if (!got.error().cancelled()) co_return body_end::broken;
     co_return limit.expired_first() ? body_end::too_slow : body_end::unwanted;
+}
+
+void body_sender::end_run() noexcept {
+    memory_.reset();
+    pipe_.reset();
+}
+
+task<std::optional<body_end>> body_sender::splice_run_piece() {
+    if (!may_splice_) may_splice_ = end_.source().is_tcp();
+    if (*may_splice_ && !pipe_) {
+        pipe_.emplace(to_.path().pipes);
+        may_splice_ = pipe_->usable();
+    }
+    if (!*may_splice_) co_return co_await receive_run_piece();
+    const std::size_t most = std::min<std::uint64_t>(reader_.raw_left(), pipe_pool::wanted_bytes);
+    const result<std::size_t> got = pipe_->fill(end_.source(), most);
+    if (!got && got.error().code() == EAGAIN) {
+        deadline limit{pace_.io(), pace_.patience(), to_.unwanted_token()};
+        const time_point began = pace_.io().now();
+        const result<std::size_t> ready = co_await end_.source().poll(POLLIN, limit.token());
+        pace_.waited_since(began);
+        if (ready) co_return std::nullopt;
+        if (!ready.error().cancelled()) co_return body_end::broken;
+        co_return limit.expired_first() ? body_end::too_slow : body_end::unwanted;
+    }
+    if (!got) co_return body_end::broken;
+    if (*got == 0) co_return end_.source().was_broken() ? body_end::broken : end_of_connection();
+    const result<void> sent = co_await pipe_->drain(to_.run_target(), to_.ended_token());
+    if (!sent && !to_.over()) to_.cut(reset_reason::lane_lost);
+    if (to_.over()) co_return body_end::unwanted;
+    to_.path().counters.count_splice(*got);
+    to_.sent_run(*got);
+    pace_.moved(*got);
+    const http_reader::event event = reader_.skip(*got);
+    // Two fast sockets must not keep the loop from all others.
+    co_await next_turn{};
+    co_return after(event);
 }
 
 // Into memory of its own: a run is worth its lane with large pieces only.
@@ -173,7 +213,7 @@ task<std::optional<body_end>> body_writer::take(arrival what) {
     std::string trailers;
     if (what == arrival::trailers) {
         trailers = from_.take_head();
-        if (listener_ != nullptr) listener_->took_trailers();
+        if (listener_ != nullptr) listener_->took_unseen();
     } else if (!from_.received()) {
         co_return body_end::unwanted;
     }
@@ -208,8 +248,13 @@ task<std::optional<body_end>> body_writer::write_queued() {
 
 // What was read of a run is out of the exchange, whether it can be written or not.
 task<std::optional<body_end>> body_writer::write_run() {
+    const bool kept = listener_ != nullptr && listener_->keeps();
+    if (!kept && to_.is_tcp()) {
+        splice_pipe pipe{from_.path().pipes};
+        if (pipe.usable()) co_return co_await splice_run(pipe);
+    }
     const auto memory = std::make_unique_for_overwrite<std::byte[]>(run_piece_bytes);
-    for (;;) {
+    while (!kept || listener_->keeps()) {
         const bytes_span room{memory.get(), run_piece_bytes};
         const std::size_t got = co_await from_.read_run(room);
         if (got == 0) co_return std::nullopt;
@@ -220,6 +265,54 @@ task<std::optional<body_end>> body_writer::write_run() {
         std::optional<body_end> end = co_await write(body, false);
         if (end) co_return end;
     }
+    // It need not be seen any more.
+    co_return std::nullopt;
+}
+
+task<std::optional<body_end>> body_writer::splice_run(splice_pipe& pipe) {
+    to_.set_option(socket_option::notsent_lowat_bytes, run_notsent_bytes);
+    while (from_.receives_run()) {
+        const result<std::size_t> got = pipe.fill(from_.run_source(), pipe_pool::wanted_bytes);
+        if (!got && got.error().code() == EAGAIN) {
+            const bool ready = co_await from_.run_readable();
+            if (!ready) break;
+            continue;
+        }
+        const bool came = from_.came_by_run(got ? *got : 0);
+        if (!came) co_return body_end::unwanted;
+        if (!fits(*got)) co_return body_end::failed;
+        if (listener_ != nullptr) listener_->took_unseen();
+        std::optional<body_end> end = co_await drain(pipe, *got);
+        if (end) co_return end;
+        from_.path().counters.count_splice(*got);
+        from_.took(*got);
+        co_await next_turn{};
+    }
+    co_return std::nullopt;
+}
+
+// As a chunk where the body is chunked; the line after it goes out with what comes next.
+task<std::optional<body_end>> body_writer::drain(splice_pipe& pipe, std::size_t bytes) {
+    const bool chunked = body_.framing == body_framing::chunked;
+    if (chunked) head_.append(chunk_.data(), chunk_header(chunk_.data(), bytes));
+    if (!head_.empty()) {
+        const std::span<const iovec> nothing;
+        std::optional<body_end> end = co_await write(nothing, false);
+        if (end) co_return end;
+    }
+    deadline limit{pace_.io(), pace_.patience(), stop_};
+    const time_point began = pace_.io().now();
+    const result<void> sent = co_await pipe.drain(to_, limit.token());
+    pace_.waited_since(began);
+    if (!sent) {
+        if (limit.expired_first()) co_return body_end::too_slow;
+        co_return stop_.requested() ? body_end::unwanted : body_end::broken;
+    }
+    if (chunked) head_ += chunk_end;
+    bytes_ += bytes;
+    pace_.moved(bytes);
+    if (listener_ != nullptr) listener_->wrote();
+    co_return std::nullopt;
 }
 
 task<std::optional<body_end>> body_writer::write_end(std::string trailers) {

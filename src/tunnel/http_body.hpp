@@ -59,6 +59,8 @@ class body_sender {
   private:
     task<std::optional<body_end>> receive(std::size_t room);
     task<std::optional<body_end>> receive_run_piece();
+    task<std::optional<body_end>> splice_run_piece();
+    void end_run() noexcept;
     task<std::optional<body_end>> read(std::size_t room);
     task<> put();
     std::optional<body_end> after(http_reader::event event);
@@ -71,7 +73,10 @@ class body_sender {
     body_pace& pace_;
     std::vector<bytes_view> pieces_;
     std::vector<iovec> vectors_;
-    std::unique_ptr<std::byte[]> memory_;  // Of a run, while it lasts.
+    // Of a run, while it lasts. Chunks are taken out of memory; raw bytes go through the pipe.
+    std::unique_ptr<std::byte[]> memory_;
+    std::optional<splice_pipe> pipe_;
+    std::optional<bool> may_splice_;
 };
 
 // Told of what becomes of a message.
@@ -79,7 +84,10 @@ class body_listener {
   public:
     // Bytes of the body have left the exchange: who wants to write them again must keep them.
     virtual void took(std::span<const iovec> body) = 0;
-    virtual void took_trailers() = 0;
+    // Whether it wants to see the body's bytes.
+    virtual bool keeps() const noexcept = 0;
+    // Trailers, or bytes that are spliced: what nobody can keep.
+    virtual void took_unseen() = 0;
     // Something has been written.
     virtual void wrote() = 0;
 
@@ -117,6 +125,8 @@ class body_writer {
     task<std::optional<body_end>> take(arrival what);
     task<std::optional<body_end>> write_queued();
     task<std::optional<body_end>> write_run();
+    task<std::optional<body_end>> splice_run(splice_pipe& pipe);
+    task<std::optional<body_end>> drain(splice_pipe& pipe, std::size_t bytes);
     task<std::optional<body_end>> write_end(std::string trailers);
     task<std::optional<body_end>> write(std::span<const iovec> body, bool last);
     void took(std::span<const iovec> body);

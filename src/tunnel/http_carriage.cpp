@@ -62,7 +62,6 @@ task<> http_carriage::run(shared_lane& lane) {
         sides.start(send_request(both));
         co_await bring_answer(both);
         co_await sides.join();
-        stays_ = stays_ && body_done_;
         visitor_.ahead.report_to(nullptr);
         co_await watch.end();
         report(both);

@@ -35,8 +35,10 @@ class http_carriage final : private local_end {
     task<> run(shared_lane& lane);
 
     // ── then ──
-    // The connection stays for another request.
+    // The visitor was told that the connection stays for another request.
     bool stays() const noexcept { return stays_; }
+    // The request has been read to its end.
+    bool body_done() const noexcept { return body_done_; }
     // The answer was cut short, or nobody is there to hear it: the connection is to be reset.
     bool cut() const noexcept { return cut_; }
     event& over() noexcept { return over_event_; }

@@ -21,6 +21,7 @@ namespace {
 constexpr duration linger_limit = 30s;
 constexpr duration linger_silence = 2s;
 constexpr duration answer_limit = 10s;
+constexpr std::uint64_t discard_limit = 64 * 1024 * 1024;
 constexpr duration introduction_limit = 5s;
 constexpr duration for_ever = 24h * 365;
 
@@ -205,7 +206,32 @@ task<> http_visitor::carry(const http_service& service, shared_lane& lane) {
     static_cast<void>(over);
     stays_ = carriage.stays();
     cut_ = carriage.cut();
+    if (stays_ && !cut_ && !carriage.body_done()) stays_ = co_await discard_body();
     said_last_ = !stays_ && !cut_;
+}
+
+// The answer came before the request was through, and nobody wants what is left of it. True when it
+// has come to its end, and the next request may be read.
+task<bool> http_visitor::discard_body() {
+    body_pace pace{front_.io(), front_.config().min_body_rate};
+    while (pace.moved() < discard_limit) {
+        if (input_.empty()) {
+            deadline limit{front_.io(), pace.patience(), front_.stop_token()};
+            const time_point began = front_.io().now();
+            const result<bool> got = co_await input_.receive(0, limit.token());
+            pace.waited_since(began);
+            if (!got || !*got) co_return false;
+        }
+        bytes_view bytes = input_.unread();
+        const std::size_t offered = bytes.size();
+        pieces_.clear();
+        const http_reader::event event = reader_.read(bytes, pieces_);
+        pace.moved(offered - bytes.size());
+        input_.consume(offered - bytes.size());
+        if (event == http_reader::event::complete) co_return true;
+        if (event == http_reader::event::failed) co_return false;
+    }
+    co_return false;
 }
 
 // Answers a request that no service gets.

@@ -34,6 +34,7 @@ class http_visitor {
     std::optional<http_answer> route(std::string_view name, http_service*& service,
                                      shared_lane*& lane);
     task<> carry(const http_service& service, shared_lane& lane);
+    task<bool> discard_body();
     task<> say(http_answer what);
     task<> turn_away(http_answer what);
     task<> write(std::string message);

@@ -58,6 +58,14 @@ class agent_observer {
     // No connection for its warm-up could be made. Visitors may come all the same, and are refused
     // until the upstream is there.
     virtual void upstream_down(std::string_view service, std::string_view why) = 0;
+    // ── what a service's pool notices; not every observer cares ──
+    // The breaker opened, and closed: connections are made past the pool only, then as always.
+    virtual void breaker_opened(std::string_view, std::string_view /*why*/) {}
+    virtual void breaker_closed(std::string_view) {}
+    // The service serves one connection at a time: none is made ahead of its visitors from now on.
+    virtual void preconnect_stopped(std::string_view) {}
+    // A connection has been in use for so long; "upstream.cpp:70" is where it was taken.
+    virtual void lease_overdue(std::string_view, std::string_view /*taken_at*/, duration) {}
     virtual void exchange_ended(std::string_view service, std::string_view visitor,
                                 const exchange_end& how) = 0;
     virtual void request_ended(const request_report& what) = 0;

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include "base/check.hpp"
+#include "tunnel/http_check.hpp"
 #include "wire/proxy_protocol.hpp"
 
 namespace tunnel_uring {
@@ -21,12 +22,38 @@ host_port upstream_address(const service_config& config) {
 
 // A byte stream that was used proves nothing: it never serves again. Neither does one that was told
 // by a PROXY header whose it is.
+pool_kind kind_of(const service_config& config) {
+    if (config.pool.reuse == pool_reuse::off) return pool_kind::off;
+    if (config.type == service_kind::http && config.proxy_protocol == proxy_protocol::off)
+        return pool_kind::http;
+    return config.speaks_first == first_speaker::server ? pool_kind::server_first
+                                                        : pool_kind::client_first;
+}
+
+bool is_checked(const service_config& config) {
+    const pool_config& pool = config.pool;
+    switch (config.health_check.type) {
+        case health_check_type::off: return false;
+        case health_check_type::tcp:
+        case health_check_type::http: return true;
+        case health_check_type::automatic: break;
+    }
+    // Where connections are made without a visitor anyway.
+    return pool.reuse != pool_reuse::off && pool.warm_up_size != 0;
+}
+
 pool_policy policy_of(const service_config& config) {
+    const health_check_config& check = config.health_check;
+    const pool_config& pool = config.pool;
+    const duration none{0};
     pool_policy policy;
-    policy.reuse =
-        config.type == service_kind::http && config.proxy_protocol == proxy_protocol::off;
-    policy.server_speaks_first = config.speaks_first == first_speaker::server;
+    policy.kind = kind_of(config);
     policy.max_connections = config.max_connections;
+    policy.check_timeout = check.timeout == none ? pool.validation_timeout : check.timeout;
+    policy.max_failures = check.max_failures == 0 ? pool.max_failures : check.max_failures;
+    if (is_checked(config))
+        policy.check_interval =
+            check.interval == none ? pool.health_check_interval : check.interval;
     return policy;
 }
 
@@ -44,18 +71,34 @@ reset_reason reason_of(int code) {
     }
 }
 
+// The pool's own word, not the upstream's.
+bool is_unavailable(int code) { return code == ENOBUFS || code == EBUSY || code == EHOSTDOWN; }
+
 }  // namespace
 
 upstream::upstream(io_context& io, name_source& names, const service_config& config,
                    std::uint64_t seed)
     : io_{io},
-      names_{names},
+      names_{io, names},
       config_{config},
       where_{upstream_address(config)},
       pool_{io, *this, config.pool, policy_of(config), seed} {}
 
 task<result<stream>> upstream::connect(cancel_token stop) {
-    co_return co_await dial(io_, names_, where_, config_.pool.connection_timeout, stop);
+    result<stream> made = co_await dial(io_, names_, where_, config_.pool.connection_timeout, stop);
+    // It may have moved.
+    if (!made) names_.forget();
+    co_return std::move(made);
+}
+
+task<result<void>> upstream::check(cancel_token stop) {
+    result<stream> made = co_await connect(stop);
+    if (!made) co_return made.error();
+    if (config_.health_check.type != health_check_type::http) co_return result<void>{};
+    const open_frame nobody;
+    const result<void> introduced = co_await introduce(*made, nobody, stop);
+    if (!introduced) co_return introduced.error();
+    co_return co_await check_http(*made, authority(), config_.health_check, stop);
 }
 
 task<upstream::outcome> upstream::acquire(open_frame visitor, cancel_token stop) {
@@ -81,12 +124,16 @@ task<upstream::outcome> upstream::acquire(open_frame visitor, cancel_token stop)
     co_return std::move(out);
 }
 
-task<upstream::loan> upstream::borrow(open_frame visitor, cancel_token stop) {
+task<upstream::loan> upstream::borrow(open_frame visitor, bool repeatable, cancel_token stop) {
     loan out;
-    result<lease> acquired = co_await pool_.acquire(stop);
+    acquire_options how;
+    how.only_young = !repeatable;
+    result<lease> acquired = co_await pool_.acquire(stop, how);
     result<void> ready;
     if (!acquired) {
         ready = acquired.error();
+        out.unavailable = is_unavailable(ready.error().code());
+        out.retry_after = std::max(out.retry_after, pool_.asked_again_in());
     } else {
         out.held = std::move(*acquired);
         ready = co_await listen_first(out.held, stop);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "net/dialer.hpp"
+#include "net/name_cache.hpp"
 #include "pool/warm_pool.hpp"
 #include "wire/frame.hpp"
 
@@ -35,8 +36,11 @@ class upstream final : private dial_source {
         lease held;
         std::optional<reset_reason> refused;
         std::string sentence;
+        bool unavailable = false;  // The pool could not serve: a fallback is in place.
+        duration retry_after{1s};  // Of the fallback.
     };
-    task<loan> borrow(open_frame visitor, cancel_token stop);
+    // `repeatable`: what is to be said can be said again on another socket.
+    task<loan> borrow(open_frame visitor, bool repeatable, cancel_token stop);
     // The same loan with a new socket, after its own proved to be dead.
     task<> renew(loan& dead, open_frame visitor, cancel_token stop);
     // Whether a borrowed socket may serve more than one visitor.
@@ -48,11 +52,12 @@ class upstream final : private dial_source {
 
   private:
     task<result<stream>> connect(cancel_token stop) override;
+    task<result<void>> check(cancel_token stop) override;
     task<result<void>> listen_first(const lease& held, cancel_token stop);
     task<result<void>> introduce(stream& socket, const open_frame& visitor, cancel_token stop);
 
     io_context& io_;
-    name_source& names_;
+    name_cache names_;
     const service_config& config_;
     host_port where_;
     warm_pool pool_;

@@ -7,6 +7,7 @@
 
 #include "net/address.hpp"
 #include "tunnel/byte_pump.hpp"
+#include "tunnel/http_fallback.hpp"
 
 namespace tunnel_uring {
 
@@ -41,14 +42,15 @@ upstream_request::upstream_request(exchange& both, upstream& service, const open
 task<> upstream_request::run() {
     const bool asked = co_await take_request();
     if (!asked) co_return;
-    loan_ = co_await service_.borrow(open_, both_.ended_token());
+    loan_ = co_await service_.borrow(open_, idempotent_, both_.ended_token());
     attempt how = attempt::stale;
     while (how == attempt::stale && !loan_.refused && !both_.over()) {
         how = co_await converse();
         if (how == attempt::over) break;
         co_await service_.renew(loan_, open_, both_.ended_token());
     }
-    if (loan_.refused) fail(*loan_.refused, loan_.sentence);
+    if (loan_.refused && loan_.unavailable) turn_away();
+    else if (loan_.refused) fail(*loan_.refused, loan_.sentence);
     if (!both_.over() && !both_.ended_sending()) both_.end_sending();
     // What still comes of the request is not wanted.
     co_await both_.drain();
@@ -112,6 +114,7 @@ task<upstream_request::attempt> upstream_request::converse() {
     watch_ = &watch;
     writing_ = &writing;
     silent_ = &silent;
+    guard_.emplace(io_, service_, watcher_);
     restart_clock();
     nursery sides;
     sides.start(write_request());
@@ -127,6 +130,7 @@ task<upstream_request::attempt> upstream_request::converse() {
         how = attempt::over;
     }
     clean_ = clean_ && written_ && input_->empty();
+    guard_.reset();
     input_.reset();
     reader_.reset();
     co_return how;
@@ -177,6 +181,7 @@ void upstream_request::wrote() {
 }
 
 void upstream_request::restart_clock() noexcept {
+    if (guard_) guard_->restart();
     const duration limit = service_.config().http.response_timeout;
     if (limit != duration{0}) io_.timers().arm(*this, io_.now() + limit);
 }
@@ -193,6 +198,7 @@ bool upstream_request::may_try_again() const noexcept {
 
 task<result<bool>> upstream_request::receive() {
     const result<bool> got = co_await input_->receive(0, silent_->token());
+    if (guard_ && got) guard_->answered();
     answer_begun_ = answer_begun_ || (got && *got);
     co_return got;
 }
@@ -331,6 +337,14 @@ task<> upstream_request::look_for_advice(std::uint16_t status) {
 }
 
 // ── ends ──
+
+// The service's pool has no socket for it, and none may be made.
+void upstream_request::turn_away() {
+    if (both_.over()) return;
+    sentence_ = loan_.sentence;
+    status_ = static_cast<std::uint16_t>(service_.config().pool.degrade.http_fallback_status);
+    send_fallback(both_, status_, sentence_, loan_.retry_after, to_head_);
+}
 
 void upstream_request::fail(reset_reason why, std::string_view sentence) {
     if (sentence_.empty()) sentence_ = sentence;

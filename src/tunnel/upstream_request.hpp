@@ -12,6 +12,7 @@
 #include "tunnel/http_input.hpp"
 #include "tunnel/observer.hpp"
 #include "tunnel/reset_watch.hpp"
+#include "tunnel/single_worker_guard.hpp"
 #include "tunnel/upstream.hpp"
 #include "wire/http1.hpp"
 
@@ -36,7 +37,8 @@ class upstream_request final : private local_end, private body_listener, private
     stream& source() noexcept override { return loan_.held.socket(); }
     void left_unread() override { watch_->begin(); }
     void took(std::span<const iovec> body) override;
-    void took_trailers() override { retain_no_more(); }
+    bool keeps() const noexcept override { return retains_; }
+    void took_unseen() override { retain_no_more(); }
     void wrote() override;
     void expired() noexcept override;
 
@@ -56,6 +58,7 @@ class upstream_request final : private local_end, private body_listener, private
     bool may_try_again() const noexcept;
     void retain_no_more() noexcept;
     void restart_clock() noexcept;
+    void turn_away();
     void fail(reset_reason why, std::string_view sentence);
     void report();
 
@@ -75,6 +78,7 @@ class upstream_request final : private local_end, private body_listener, private
     std::optional<http_input> input_;
     std::optional<http_reader> reader_;
     std::vector<bytes_view> pieces_;
+    std::optional<single_worker_guard> guard_;
     reset_watch* watch_ = nullptr;
     cancel_source* writing_ = nullptr;
     cancel_source* silent_ = nullptr;

@@ -12,8 +12,8 @@ constexpr std::uint8_t flag_resume = 1;  // credit
 constexpr std::uint8_t flag_more = 1;    // open of http, head, trailers
 
 // Of an `open` of http.
-constexpr std::uint8_t request_upgrade = 1;
-constexpr std::uint8_t request_expects = 2;
+constexpr unsigned request_upgrade = 1;
+constexpr unsigned request_expects = 2;
 
 // Payload bytes by type, without text and data, which vary.
 constexpr std::size_t open_bytes = 60;

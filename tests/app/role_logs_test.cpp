@@ -136,6 +136,26 @@ TEST_F(agent_prints, a_warning_of_an_upstream_that_is_down) {
         << text;
 }
 
+TEST_F(agent_prints, a_line_of_what_a_pool_notices) {
+    log_.level = log_level::info;
+    log_.format = log_format::logfmt;
+    configure_log(log_);
+    testing::internal::CaptureStderr();
+    print([](agent_log& watcher) {
+        watcher.breaker_opened("web", "Connection refused");
+        watcher.breaker_closed("web");
+        watcher.preconnect_stopped("web");
+        watcher.lease_overdue("web", "upstream.cpp:70", std::chrono::hours{1});
+    });
+    const std::string text = testing::internal::GetCapturedStderr();
+    for (const char* words :
+         {"level=warn event=breaker.open msg=\"Connection refused; it is asked again",
+          "level=info event=breaker.closed msg=\"the service is back\" service=web",
+          "level=warn event=pool.preconnect_off msg=\"the service serves one connection at a time",
+          "level=warn event=pool.lease_overdue", "taken_at=upstream.cpp:70"})
+        EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
+}
+
 TEST(agent_log, gives_up_when_it_is_refused_before_anything_worked_and_not_later) {
     const agent_config config;
     log_config log;

@@ -272,11 +272,11 @@ def ask(exposed, method="GET", target="/", fields=(), body=None, host=None, vers
         return visitor.ask(method, target, [*fields, ("Connection", "close")], body, host, version)
 
 
-def answers(exposed, status=200):
+def answers(exposed, status=200, target="/"):
     """The answer to a GET right now if it has that status, else None; no error is one."""
     try:
         with Visitor(exposed, 2.0) as visitor:
-            answer = visitor.ask()
+            answer = visitor.ask("GET", target)
             return answer if answer.status == status else None
     except (OSError, Truncated):
         return None

@@ -205,18 +205,6 @@ class Hostile(HttpScenario):
                     answer = visitor.ask(method, target, body=b"x" if method == "POST" else None)
                     self.assertEqual((answer.body, answer["x-evil"]), (body, None))
 
-    def test_an_answer_before_any_request_reaches_nobody(self):
-        async def eager(reader, writer, peer):
-            writer.write(http_peers.whole(b"evil"))
-            await http_peers.answering(good)(reader, writer, peer)
-
-        async def good(request, writer, peer):
-            writer.write(http_peers.whole(b"good"))
-
-        _, app = self.expose_raw(eager)
-        for _ in range(20):
-            self.assertNotEqual(http_client.ask(app).body, b"evil")
-
 
 class Retries(HttpScenario):
     """What is sent again, and what never is."""
@@ -439,24 +427,29 @@ class Away(HttpScenario):
 
     EARLY = b"too much, and here is at length why\n" * 10_000
 
-    def early(self, respond):
-        """The answer of an upstream that does not want the 100 MB that are on their way."""
+    def early(self, respond, times=10):
+        """The answers of an upstream that does not want the 100 MB that are on their way."""
         _, app = self.expose_peer(respond)
-        with Visitor(app) as visitor:
-            def send():
-                with contextlib.suppress(OSError):
-                    visitor.send(http_client.message("POST", "/", [("Content-Length", 10**8)], None,
-                                                     app.host))
-                    for piece in peers.pattern(1, 10**8):
-                        visitor.send(piece)
+        head = http_client.message("POST", "/", [("Content-Length", 10**8)], None, app.host)
+        outcomes = []
 
-            sender = threading.Thread(target=send)
-            sender.start()
-            outcome = visitor.is_cut("POST")
+        def send(visitor):
             with contextlib.suppress(OSError):
-                visitor.socket.shutdown(socket.SHUT_RDWR)  # Wakes the sender.
-            sender.join(30 * PATIENCE)
-        return outcome
+                visitor.send(head)
+                for piece in peers.pattern(1, 10**8):
+                    visitor.send(piece)
+
+        for number in range(1, times + 1):
+            with Visitor(app) as visitor:
+                sender = threading.Thread(target=send, args=(visitor,))
+                sender.start()
+                outcomes.append(visitor.is_cut("POST"))
+                with contextlib.suppress(OSError):
+                    visitor.socket.shutdown(socket.SHUT_RDWR)  # Wakes the sender.
+                sender.join(30 * PATIENCE)
+            eventually(lambda n=number: app.text("err").count("request.ended") == n,
+                       "the agent to be done with the request")
+        return outcomes
 
     def test_an_early_answer_arrives_whole_while_the_visitor_still_sends(self):
         async def respond(request, writer, peer):
@@ -467,19 +460,21 @@ class Away(HttpScenario):
                 pass
             return False
 
-        for _ in range(3):
-            answer = self.early(respond)
-            self.assertEqual((getattr(answer, "status", answer), answer.body), (413, self.EARLY))
+        for answer in self.early(respond):
+            self.assertEqual(getattr(answer, "status", answer), 413)
+            self.assertTrue(answer.body == self.EARLY)
 
     def test_an_early_answer_of_an_upstream_that_closes_at_once_is_whole_or_visibly_cut(self):
+        """It closes with bytes unread, so that a reset may overtake what it said. That is its own
+        doing: a 502, never a 503, which would invite to say again what has been executed."""
         async def respond(request, writer, peer):
             writer.write(http_peers.whole(self.EARLY, 413, [("Connection", "close")]))
             return False
 
-        for _ in range(3):
-            answer = self.early(respond)
-            if getattr(answer, "status", answer) not in (502, "reset", "truncated"):
-                self.assertEqual((answer.status, answer.body), (413, self.EARLY))
+        for answer in self.early(respond):
+            status = getattr(answer, "status", answer)
+            self.assertIn(status, (413, 502, "reset", "truncated"))
+            self.assertTrue(status != 413 or answer.body == self.EARLY)
 
 
 class Leaving(HttpScenario):

@@ -166,7 +166,7 @@ class Drained(HttpScenario):
                 visitor.say("POST", f"/{number}", body=b"%d" % number)
             heads = [visitor.head() for visitor in visitors]
             victim.signal(signal.SIGTERM)
-            eventually(lambda: not http_client.answers(self.app), "no new visitors")
+            eventually(lambda: not http_client.answers(self.app, target="/now"), "no new visitors")
             self.assertTrue(victim.alive(), "ended with answers under way")
             self.gate.open(len(visitors))
             for number, (visitor, answer) in enumerate(zip(visitors, heads)):
@@ -193,7 +193,8 @@ class Drained(HttpScenario):
                 visitor.say("GET", "/late")
                 visitor.head()
                 victim.signal(signal.SIGTERM)
-                eventually(lambda: not http_client.answers(self.app), "no new visitors")
+                eventually(lambda: not http_client.answers(self.app, target="/now"),
+                           "no new visitors")
                 self.assertTrue(victim.alive(), "ended with an answer under way")
                 victim.signal(signal.SIGTERM)
                 self.assertIn(victim.wait(5), (143, -signal.SIGTERM))

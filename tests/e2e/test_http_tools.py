@@ -503,8 +503,8 @@ class PythonServers(ToolScenario):
         self.assertEqual(self.curl("-o", "/dev/null", "-w", "%{http_code}", f"{app.url}/absent"),
                          "404")
 
-    def exposed(self, kind):
-        return self.expose(str(self.serve(kind, program="http_peers.py").port))
+    def exposed(self, kind, *extra):
+        return self.expose(str(self.serve(kind, program="http_peers.py").port), *extra)
 
     def test_a_threading_server_serves_visitors_at_once(self):
         app = self.exposed("threads")
@@ -528,10 +528,10 @@ class PythonServers(ToolScenario):
                     self.assertEqual(visitor.ask("GET", f"/{number}").status, 200)
 
     @harness.through_the_tunnel
-    def test_visitors_of_a_single_worker_at_once_are_all_served(self):
-        app = self.exposed("single")
+    def test_visitors_of_a_single_worker_at_once_share_the_one_connection_that_it_serves(self):
+        app = self.exposed("single", "--pool", "1")
         with contextlib.ExitStack() as stack:
-            visitors = [stack.enter_context(Visitor(app, 60)) for _ in range(10)]
+            visitors = [stack.enter_context(Visitor(app)) for _ in range(10)]
             for number in range(3):
                 for visitor in visitors:
                     visitor.say("GET", f"/{number}")

@@ -88,8 +88,7 @@ TEST_F(liveness, bytes_nobody_asked_for_evict) {
 TEST_F(liveness, a_banner_waits_for_the_visitor_where_the_server_speaks_first) {
     run([](world& w) -> task<> {
         w.upstream.greeting = true;
-        pool_policy policy;
-        policy.server_speaks_first = true;
+        const pool_policy policy = of_kind(pool_kind::server_first);
         warm_pool& pool = w.start(small_pool(1), policy);
         co_await w.idle(1);
         co_await w.pass(10s);
@@ -106,8 +105,7 @@ TEST_F(liveness, a_banner_waits_for_the_visitor_where_the_server_speaks_first) {
 TEST_F(liveness, a_fin_behind_a_banner_evicts) {
     run([](world& w) -> task<> {
         w.upstream.greeting = true;
-        pool_policy policy;
-        policy.server_speaks_first = true;
+        const pool_policy policy = of_kind(pool_kind::server_first);
         warm_pool& pool = w.start(small_pool(1), policy);
         co_await w.idle(1);
         co_await w.pass(10s);
@@ -119,8 +117,8 @@ TEST_F(liveness, a_fin_behind_a_banner_evicts) {
 
 TEST_F(liveness, a_poll_that_ended_by_itself_is_armed_again) {
     run([](world& w) -> task<> {
-        pool_policy policy;
-        policy.server_speaks_first = true;
+        w.upstream.greeting = true;
+        const pool_policy policy = of_kind(pool_kind::server_first);
         warm_pool& pool = w.start(small_pool(2), policy);
         co_await w.idle(2);
         co_await w.pass(10s);

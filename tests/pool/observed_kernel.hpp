@@ -78,6 +78,14 @@ class observed_kernel final : public backend {
     result<std::size_t> try_receive(int fd, bytes_span memory) override {
         return ++calls_, kernel_->try_receive(fd, memory);
     }
+    result<pipe_ends> open_pipe(std::size_t wanted) override { return kernel_->open_pipe(wanted); }
+    void close_pipe(const pipe_ends& which) override { kernel_->close_pipe(which); }
+    result<std::size_t> splice_in(int fd, const pipe_ends& to, std::size_t most) override {
+        return kernel_->splice_in(fd, to, most);
+    }
+    result<std::size_t> splice_out(const pipe_ends& from, int fd, std::size_t bytes) override {
+        return kernel_->splice_out(from, fd, bytes);
+    }
     result<void> shutdown(int fd, shutdown_side side) override {
         return ++calls_, kernel_->shutdown(fd, side);
     }

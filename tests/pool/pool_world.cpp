@@ -29,6 +29,12 @@ task<result<stream>> scripted_upstream::connect(cancel_token stop) {
     co_return std::move(made);
 }
 
+task<result<void>> scripted_upstream::check(cancel_token stop) {
+    checks += 1;
+    if (ill != 0) co_return error{ill};
+    co_return co_await dial_source::check(stop);
+}
+
 task<> scripted_upstream::serve(cancel_token stop) {
     acceptor incoming{listener_};
     for (;;) {

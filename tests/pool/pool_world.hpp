@@ -29,11 +29,13 @@ class scripted_upstream final : public dial_source {
     duration delay{0};
     bool closing_at_once = false;  // Accepted, then closed.
     bool greeting = false;         // Accepted, then a banner is sent.
+    int ill = 0;                   // Not 0: checks fail with it.
 
     // ── what was seen ──
     std::vector<time_point> dials;
     int dialing = 0;
     int most_dialing = 0;
+    int checks = 0;
     std::list<stream> peers;  // The upstream's ends, in the order they came in.
 
     // The upstream's end of a socket; null while it has not been accepted.
@@ -44,6 +46,7 @@ class scripted_upstream final : public dial_source {
     std::size_t dials_within(time_point from, duration span) const;
 
     task<result<stream>> connect(cancel_token stop) override;
+    task<result<void>> check(cancel_token stop) override;
     task<> serve(cancel_token stop);
 
   private:
@@ -111,10 +114,11 @@ class pool_test : public testing::Test {
 task<> play(world& w, scenario what);
 
 pool_config small_pool(std::uint32_t idle, std::uint32_t max = 8);
-inline pool_policy reusing() {
+inline pool_policy of_kind(pool_kind kind) {
     pool_policy policy;
-    policy.reuse = true;
+    policy.kind = kind;
     return policy;
 }
+inline pool_policy reusing() { return of_kind(pool_kind::http); }
 
 }  // namespace tunnel_uring::test

@@ -72,7 +72,7 @@ TEST_F(waiting, ends_after_acquire_timeout) {
         result<lease> kept = co_await pool.acquire({});
         const time_point before = w.io.now();
         const result<lease> late = co_await pool.acquire({});
-        EXPECT_EQ(late.error().code(), ETIMEDOUT);
+        EXPECT_EQ(late.error().code(), EBUSY);
         EXPECT_GE(w.io.now() - before, 2s);
         EXPECT_EQ(pool.counters().wait_timeouts, 1U);
         EXPECT_EQ(pool.census().waiters, 0U);
@@ -257,14 +257,19 @@ pool_config turmoil_limits() {
     limits.max_idle_time = 100ms;
     limits.max_lifetime = 200ms;
     limits.connection_timeout = 20ms;
+    limits.lease_limit = 30ms;
+    limits.cleanup_interval = 70ms;
+    limits.circuit_breaker = {3, 20ms, 80ms};
+    limits.degrade.direct_max = 2;
     return limits;
 }
 
 pool_policy turmoil_policy(bool reuse) {
     pool_policy policy;
-    policy.reuse = reuse;
+    policy.kind = reuse ? pool_kind::http : pool_kind::client_first;
     policy.max_connections = 3;
-    policy.lease_limit = 30ms;
+    policy.check_interval = 50ms;
+    policy.check_timeout = 10ms;
     return policy;
 }
 

@@ -235,7 +235,9 @@ TEST_F(refill, replaces_a_byte_stream_while_its_lease_lasts) {
 TEST_F(refill, of_a_dead_upstream_goes_one_at_a_time_and_slows_down) {
     run([](world& w) -> task<> {
         w.upstream.failure = ECONNREFUSED;
-        w.start(small_pool(50, 50));
+        pool_config limits = small_pool(50, 50);
+        limits.circuit_breaker.failure_threshold = 0;
+        w.start(limits);
         const time_point start = w.io.now();
         co_await w.pass(60s);
         // Four at first; then delays of 1 s on average, up to 2 s.
@@ -250,7 +252,9 @@ TEST_F(refill, of_a_dead_upstream_goes_one_at_a_time_and_slows_down) {
 
 TEST_F(refill, does_not_stampede_an_upstream_that_restarts) {
     run([](world& w) -> task<> {
-        w.start(small_pool(50, 50));
+        pool_config limits = small_pool(50, 50);
+        limits.circuit_breaker.failure_threshold = 0;
+        w.start(limits);
         co_await w.idle(50);
         w.upstream.failure = ECONNREFUSED;
         w.upstream.hang_up_all();
@@ -367,9 +371,9 @@ TEST_F(age, of_an_idle_socket_ends_with_a_fin) {
 
 TEST_F(age, of_a_lease_beyond_its_limit_is_reported_with_its_place) {
     run([](world& w) -> task<> {
-        pool_policy policy;
-        policy.lease_limit = 30s;
-        warm_pool& pool = w.start(small_pool(1), policy);
+        pool_config limits = small_pool(1);
+        limits.lease_limit = 30s;
+        warm_pool& pool = w.start(limits);
         unsigned reported_line = 0;
         duration reported_age{0};
         pool.on_leak([&](const std::source_location& where, duration old) {

@@ -14,6 +14,7 @@ namespace tunnel_uring::sim {
 namespace {
 
 constexpr std::size_t socket_buffer_bytes = 96 * 1024;
+constexpr std::size_t pipe_bytes = 128 * 1024;
 constexpr std::size_t vectors_limit = 1024;  // UIO_MAXIOV
 constexpr duration latency = 100us;
 constexpr auto junk = std::byte{0xDB};
@@ -82,7 +83,7 @@ struct kernel::group_of_buffers {
 };
 
 kernel::kernel(options what) : options_{std::move(what)}, random_{options_.seed} {}
-kernel::~kernel() { TU_ASSERT(operations_.empty() && files_.empty()); }
+kernel::~kernel() { TU_ASSERT(operations_.empty() && files_.empty() && pipes_.empty()); }
 
 int kernel::count_operation() {
     seen_->operations += 1;
@@ -594,6 +595,35 @@ result<std::size_t> kernel::try_receive(int fd, bytes_span memory) {
     const int code = what_follows_the_bytes(from);
     if (code != 0) return error{code};
     return std::size_t{0};
+}
+
+result<pipe_ends> kernel::open_pipe(std::size_t wanted) {
+    if (const int code = count_operation()) return error{code};
+    const pipe_ends made{next_fd_ + 1, next_fd_, std::min(wanted, pipe_bytes)};
+    next_fd_ += 2;
+    pipes_[made.out];
+    return made;
+}
+
+void kernel::close_pipe(const pipe_ends& which) { pipes_.erase(which.out); }
+
+result<std::size_t> kernel::splice_in(int fd, const pipe_ends& to, std::size_t most) {
+    std::vector<std::byte>& pipe = pipes_.at(to.out);
+    std::vector<std::byte> bytes(std::min(most, to.room - pipe.size()));
+    if (bytes.empty()) return error{EAGAIN};
+    const result<std::size_t> got = try_receive(fd, bytes);
+    if (!got) return got;
+    seen_->splices += 1;
+    pipe.insert(pipe.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(*got));
+    return got;
+}
+
+result<std::size_t> kernel::splice_out(const pipe_ends& from, int fd, std::size_t bytes) {
+    std::vector<std::byte>& pipe = pipes_.at(from.out);
+    const iovec all{.iov_base = pipe.data(), .iov_len = std::min(bytes, pipe.size())};
+    const result<std::size_t> sent = try_send(fd, {&all, 1});
+    if (sent) pipe.erase(pipe.begin(), pipe.begin() + static_cast<std::ptrdiff_t>(*sent));
+    return sent;
 }
 
 result<void> kernel::shutdown(int fd, shutdown_side side) {

@@ -62,6 +62,7 @@ struct sightings {
     std::uint64_t cancels_lost = 0;
     std::uint64_t successes_after_cancel = 0;
     std::uint64_t sends_without_room = 0;
+    std::uint64_t splices = 0;
     std::uint64_t resets = 0;
     std::uint64_t out_of_buffers = 0;
     std::uint64_t failures_injected = 0;
@@ -98,6 +99,10 @@ class kernel final : public backend {
     result<void> set_option(int fd, socket_option option, int value) override;
     result<std::size_t> try_send(int fd, std::span<const iovec> vectors) override;
     result<std::size_t> try_receive(int fd, bytes_span memory) override;
+    result<pipe_ends> open_pipe(std::size_t wanted) override;
+    void close_pipe(const pipe_ends& which) override;
+    result<std::size_t> splice_in(int fd, const pipe_ends& to, std::size_t most) override;
+    result<std::size_t> splice_out(const pipe_ends& from, int fd, std::size_t bytes) override;
     result<void> shutdown(int fd, shutdown_side side) override;
     void abort(int fd) override;
     void close(int fd) override;
@@ -153,6 +158,7 @@ class kernel final : public backend {
     std::priority_queue<happening> happenings_;
     std::uint64_t order_ = 0;
     std::map<int, socket_ptr> files_;
+    std::map<int, std::vector<std::byte>> pipes_;  // By their reading end.
     int next_fd_ = 3;
     bool no_descriptors_ = false;
     std::vector<socket_ptr> slots_;

@@ -212,7 +212,8 @@ task<> stale_sockets(io_context& io, run_facts& facts) {
         if (i % 4 >= 2) what.up = content::length(500);
         what.may_fail = !what.repeats;
         co_await all.ask_alone(what);
-        co_await all.pass(1900us + std::chrono::microseconds{(facts.seed + i) % 3 * 100});
+        co_await all.pass(1900us + std::chrono::microseconds{
+                                       (facts.seed + static_cast<std::uint64_t>(i)) % 3 * 100});
     }
     co_await all.finish();
 }

@@ -42,7 +42,13 @@ std::vector<control_message> filled_messages() {
             register_refused_message{
                 .service = 9, .code = refusal::cannot_listen, .sentence = "a sentence"},
             bulk_demand_message{.sequence = 0x01020304, .target = 0x05060708},
-            drain_message{}};
+            drain_message{},
+            register_names_message{.service = 0x01020304,
+                                   .forwarded = true,
+                                   .name = "web",
+                                   .names = {".app", "*.example.com"}},
+            names_registered_message{.service = 0x01020304,
+                                     .urls = {"http://app.localhost:8080", "https://example.com"}}};
 }
 
 std::string refusal_of(const bytes& message) {
