@@ -31,7 +31,8 @@ std::uint64_t size_of(std::span<const iovec> pieces) {
 duration body_pace::patience() const noexcept {
     if (rate_ == 0) return longest_patience;
     const std::chrono::seconds earned{moved_ / rate_};
-    const duration limit = first_patience + std::min<std::chrono::seconds>(earned, longest_patience);
+    const duration limit =
+        first_patience + std::min<std::chrono::seconds>(earned, longest_patience);
     return std::max<duration>(limit - waited_, 1ms);
 }
 
@@ -246,7 +247,8 @@ task<std::optional<body_end>> body_writer::write_queued() {
     co_return end;
 }
 
-// What was read of a run is out of the exchange, whether it can be written or not.
+// What was read of a run is out of the exchange, whether it can be written or not. While it is
+// written another run may begin, with frames before it.
 task<std::optional<body_end>> body_writer::write_run() {
     const bool kept = listener_ != nullptr && listener_->keeps();
     if (!kept && to_.is_tcp()) {
@@ -282,10 +284,10 @@ task<std::optional<body_end>> body_writer::splice_run(splice_pipe& pipe) {
         if (!came) co_return body_end::unwanted;
         if (!fits(*got)) co_return body_end::failed;
         if (listener_ != nullptr) listener_->took_unseen();
+        from_.took(*got);
         std::optional<body_end> end = co_await drain(pipe, *got);
         if (end) co_return end;
         from_.path().counters.count_splice(*got);
-        from_.took(*got);
         co_await next_turn{};
     }
     co_return std::nullopt;
