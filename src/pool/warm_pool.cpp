@@ -20,7 +20,6 @@ constexpr duration recovery = 1s;
 constexpr duration recovery_spacing = 100ms;
 // A socket that dies unused before this age says no more than a refused connection.
 constexpr duration infancy = 1s;
-constexpr duration early_word_memory = 30s;
 // A new socket is watched for as long as its connect took, which is a way there and back, so that
 // an upstream that hangs up at once is seen; and for a moment where that is next to nothing.
 constexpr duration least_validation = 1ms;
@@ -177,7 +176,6 @@ void warm_pool::fail_validation(pool_slot& s, wake why) noexcept {
         breaker_.undecided(how);
     } else {
         account_validation(false);
-        if (why == wake::spoke) note_early_word();
         disprove(how, why == wake::silent  ? "the upstream says nothing on new connections"
                       : why == wake::spoke ? "the upstream speaks before it is asked"
                                            : "the upstream hangs up on new connections");
@@ -245,13 +243,8 @@ void warm_pool::evict(pool_slot& s, wake why) noexcept {
     if (s.held->state == socket_state::validating) return fail_validation(s, why);
     retire(s, why);
     (why == wake::spoke ? counters_.evicted_spoke : counters_.evicted_hung_up) += 1;
-    if (why == wake::spoke && io_.now() - s.held->created < infancy) note_early_word();
     learned(*s.held).closed_at(io_.now() - s.held->idle_since, io_.now());
     note_loss(*s.held);
-}
-
-bool warm_pool::spoke_unasked() const noexcept {
-    return early_word_ && io_.now() - *early_word_ < early_word_memory;
 }
 
 void warm_pool::let_go(pool_slot& s) noexcept {

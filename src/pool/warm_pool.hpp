@@ -162,11 +162,6 @@ class warm_pool {
     task<result<lease>> acquire(cancel_token stop, acquire_options how = {},
                                 std::source_location where = std::source_location::current());
 
-    // Whether an unused socket has spoken as soon as it was connected, not long ago: an upstream
-    // that does not wait to be asked.
-    bool spoke_unasked() const noexcept;
-    void note_early_word() noexcept { early_word_ = io_.now(); }
-
     // ── an upstream that serves one connection at a time ──
     // A request gets no answer: sockets that stand ready may be what such a server waits on. Closes
     // them, keeps none for now, and returns true; the caller then ends the suspicion. False:
@@ -350,7 +345,6 @@ class warm_pool {
     time_point recovering_until_;
     time_point losses_since_;
     std::uint32_t losses_ = 0;  // Idle sockets that died since then.
-    std::optional<time_point> early_word_;
     std::uint32_t warmed_ = 0;
     std::uint32_t warm_goal_ = 0;
     bool warm_up_failed_ = false;

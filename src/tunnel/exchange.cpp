@@ -418,6 +418,7 @@ std::optional<protocol_error> exchange::on_data(bytes_view fragment) {
 std::optional<protocol_error> exchange::on_end(std::uint64_t total, bool cut_short) {
     if (over_) return {};
     if (const auto wrong = in_.on_end(total, cut_short)) return wrong;
+    if (run_missing_) cut(reset_reason::lane_lost);
     if (reading_run_ != nullptr && in_.run_over()) reading_run_->request();
     receiver_wake_.notify();
     settled_wake_.notify();
@@ -446,8 +447,9 @@ std::optional<protocol_error> exchange::on_claim(std::uint32_t number, std::uint
     const bulk_receivers::claim_result claimed = lane_.bulk_in().claim(number);
     if (claimed.lane == nullptr) {
         if (claimed.why != bulk_receivers::claim_refusal::gone) return protocol_error::bad_claim;
-        cut(reset_reason::lane_lost);
-        return {};
+        // Mostly its sender has given the run up, and says on this lane in a moment why.
+        run_missing_ = true;
+        return over_ ? std::optional<protocol_error>{} : in_.on_claim(offset);
     }
     if (over_) {
         claimed.lane->abandon();
@@ -465,6 +467,7 @@ std::optional<protocol_error> exchange::on_claim(std::uint32_t number, std::uint
 std::optional<protocol_error> exchange::on_release(std::uint64_t offset) {
     if (over_) return {};
     if (const auto wrong = in_.on_release(offset)) return wrong;
+    if (run_missing_) cut(reset_reason::lane_lost);
     if (reading_run_ != nullptr && in_.run_over()) reading_run_->request();
     receiver_wake_.notify();
     return {};

@@ -240,6 +240,7 @@ class exchange final : public list_link<on_control_list>,
     local_end* taker_ = nullptr;
     bool dropping_ = false;
     bulk_lane* run_in_ = nullptr;
+    bool run_missing_ = false;  // A run was claimed on a lane that is gone: its bytes never come.
     cancel_source* reading_run_ = nullptr;
     event receiver_wake_;
 

@@ -284,10 +284,10 @@ task<std::optional<body_end>> body_writer::splice_run(splice_pipe& pipe) {
         if (!came) co_return body_end::unwanted;
         if (!fits(*got)) co_return body_end::failed;
         if (listener_ != nullptr) listener_->took_unseen();
+        from_.path().counters.count_splice(*got);
         from_.took(*got);
         std::optional<body_end> end = co_await drain(pipe, *got);
         if (end) co_return end;
-        from_.path().counters.count_splice(*got);
         co_await next_turn{};
     }
     co_return std::nullopt;

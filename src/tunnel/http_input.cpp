@@ -12,17 +12,21 @@ void http_input::consume(std::size_t count) noexcept {
 }
 
 task<result<bool>> http_input::receive(std::size_t most, cancel_token stop) {
+    result<buffer> got = co_await next_buffer(most, stop);
+    co_return take(std::move(got));
+}
+
+result<bool> http_input::take(result<buffer> got) {
     TU_ASSERT(empty());
-    result<buffer> got = co_await from_.receive(group_, most, stop);
-    if (!got) co_return got.error();
+    if (!got) return got.error();
     if (got->empty()) {
         // A socket tells of its reset once: when a write was told, the read sees an end.
-        if (from_.was_broken()) co_return error{ECONNRESET};
-        co_return false;
+        if (from_.was_broken()) return error{ECONNRESET};
+        return false;
     }
     held_ = std::move(*got);
     unread_ = held_.bytes();
-    co_return true;
+    return true;
 }
 
 void http_input::put(bytes_view bytes) {

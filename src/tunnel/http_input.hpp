@@ -20,6 +20,11 @@ class http_input {
     // Receives at most `most` bytes (0: what a buffer holds), only when empty. False: the end of
     // the stream, and it was no reset.
     task<result<bool>> receive(std::size_t most, cancel_token stop);
+    // The same for who awaits the stream itself: fewer frames while a connection is idle.
+    task<result<buffer>> next_buffer(std::size_t most, cancel_token stop) {
+        return from_.receive(group_, most, stop);
+    }
+    result<bool> take(result<buffer> got);
     // Bytes that were received by other means. They are copied.
     void put(bytes_view bytes);
     // What is unread will stay for some time: it is copied, so that it holds no buffer.

@@ -9,7 +9,8 @@ void http_read_ahead::begin() {
 }
 
 task<> http_read_ahead::receive() {
-    got_ = co_await input_.receive(0, over_.token());
+    result<buffer> got = co_await input_.next_buffer(0, over_.token());
+    got_ = input_.take(std::move(got));
     receiving_ = false;
     came_.notify();
     if (watch_ == nullptr) co_return;

@@ -1,7 +1,5 @@
 #include "tunnel/upstream.hpp"
 
-#include <poll.h>
-
 #include "base/check.hpp"
 #include "tunnel/http_check.hpp"
 #include "wire/proxy_protocol.hpp"
@@ -9,8 +7,6 @@
 namespace tunnel_uring {
 
 namespace {
-
-constexpr duration early_word_limit = 100ms;
 
 host_port upstream_address(const service_config& config) {
     const result<host_port> parsed = parse_host_port(config.upstream);
@@ -64,7 +60,6 @@ reset_reason reason_of(int code) {
         case ETIMEDOUT: return reset_reason::upstream_timeout;
         case ENOBUFS:
         case EBUSY: return reset_reason::no_room;
-        case EPROTO: return reset_reason::upstream_garbage;
         case ECANCELED:
         case ESHUTDOWN: return reset_reason::shutting_down;
         default: return reset_reason::upstream_unreachable;
@@ -136,25 +131,13 @@ task<upstream::loan> upstream::borrow(open_frame visitor, bool repeatable, cance
         out.retry_after = std::max(out.retry_after, pool_.asked_again_in());
     } else {
         out.held = std::move(*acquired);
-        ready = co_await listen_first(out.held, stop);
-        if (ready) ready = co_await introduce(out.held.socket(), visitor, stop);
+        ready = co_await introduce(out.held.socket(), visitor, stop);
     }
     if (!ready) {
         out.refused = reason_of(ready.error().code());
         out.sentence = ready.error().message();
     }
     co_return std::move(out);
-}
-
-// What an upstream says before it is asked must not be taken for the answer. Warm sockets have been
-// listened to; so is a new one, once an upstream is known for it.
-task<result<void>> upstream::listen_first(const lease& held, cancel_token stop) {
-    if (held.warm() || !pool_.spoke_unasked()) co_return result<void>{};
-    deadline limit{io_, early_word_limit, stop};
-    const result<std::size_t> spoke = co_await held.socket().poll(POLLIN, limit.token());
-    if (!spoke) co_return result<void>{};
-    pool_.note_early_word();
-    co_return error{EPROTO, "the upstream speaks before it is asked: is it an HTTP server?"};
 }
 
 task<> upstream::renew(loan& dead, open_frame visitor, cancel_token stop) {

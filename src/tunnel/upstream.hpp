@@ -53,7 +53,6 @@ class upstream final : private dial_source {
   private:
     task<result<stream>> connect(cancel_token stop) override;
     task<result<void>> check(cancel_token stop) override;
-    task<result<void>> listen_first(const lease& held, cancel_token stop);
     task<result<void>> introduce(stream& socket, const open_frame& visitor, cancel_token stop);
 
     io_context& io_;
