@@ -125,7 +125,8 @@ task<> byte_pump::receive_side() {
         if (*what == exchange::arrival::end) break;
         if (both_.dropping()) co_await both_.drain();
         else if (*what == exchange::arrival::run) co_await receive_run();
-        else co_await write_queue();
+        else if (*what == exchange::arrival::bytes) co_await write_queue();
+        else both_.cut(reset_reason::protocol_error);  // Text, where there are bytes only.
     }
     if (!both_.received()) co_return;
     const result<void> told = local_.shutdown_send();

@@ -156,9 +156,10 @@ class exchange final : public list_link<on_control_list>,
     void took(std::size_t count);
     // A piece of the run; 0 when it is over (ask arrived() again).
     task<std::size_t> read_run(bytes_span memory);
+    // Whether the run is next: nothing waits that came before it.
+    bool receives_run() const noexcept { return next_arrival() == arrival::run; }
     // For who splices: the run's connection; waits until it has something, false when the run is
     // over; counts what came (0: the connection's end), false when nothing more will.
-    bool receives_run() const noexcept { return run_in_ != nullptr && !over_; }
     stream& run_source() noexcept { return run_in_->connection(); }
     task<bool> run_readable();
     bool came_by_run(std::size_t bytes);

@@ -12,6 +12,7 @@ namespace {
 
 // Anybody may be waited for so long.
 constexpr duration first_patience = 10s;
+constexpr std::chrono::seconds longest_patience = 24h * 365;
 // Chunks as small as these are joined: each piece would be a frame, and a send takes 1024 vectors.
 constexpr std::size_t most_pieces = 16;
 
@@ -28,10 +29,11 @@ std::uint64_t size_of(std::span<const iovec> pieces) {
 }  // namespace
 
 duration body_pace::patience() const noexcept {
-    if (rate_ == 0) return 24h * 365;
-    const std::chrono::duration<double> earned{static_cast<double>(moved_) / rate_};
-    const duration left = first_patience + std::chrono::duration_cast<duration>(earned) - waited_;
-    return std::max<duration>(left, 1ms);
+    if (rate_ == 0) return longest_patience;
+    const std::chrono::seconds earned{moved_ / rate_};
+    const duration limit =
+        first_patience + std::min<std::chrono::seconds>(earned, longest_patience);
+    return std::max<duration>(limit - waited_, 1ms);
 }
 
 // ── connection → exchange ──
@@ -245,7 +247,8 @@ task<std::optional<body_end>> body_writer::write_queued() {
     co_return end;
 }
 
-// What was read of a run is out of the exchange, whether it can be written or not.
+// What was read of a run is out of the exchange, whether it can be written or not. While it is
+// written another run may begin, with frames before it.
 task<std::optional<body_end>> body_writer::write_run() {
     const bool kept = listener_ != nullptr && listener_->keeps();
     if (!kept && to_.is_tcp()) {

@@ -364,11 +364,8 @@ task<> relay::register_service(agent_link& link, register_message asked) {
     const bool is_free = co_await free_place(link, std::move(where));
     if (link.control_over.requested()) co_return;
     if (!is_free) {
-        register_refused_message refused;
-        refused.service = asked.service;
-        refused.code = refusal::port_taken;
-        refused.sentence = fmt::format("port {} is taken by another agent", asked.port);
-        link.control.send(refused);
+        refuse(link, asked.service, refusal::port_taken,
+               fmt::format("port {} is taken by another agent", asked.port));
         co_return;
     }
     const auto refused = co_await open_port(link, std::move(asked));
@@ -427,35 +424,40 @@ result<std::string> relay::service_name(const agent_link& link, std::string_view
                                               : fmt::format(" ({})", fmt::join(patterns, ", ")))};
 }
 
-task<> relay::register_names(agent_link& link, register_names_message asked) {
+void relay::refuse(agent_link& link, std::uint32_t service, refusal code, std::string sentence) {
     register_refused_message refused;
-    refused.service = asked.service;
+    refused.service = service;
+    refused.code = code;
+    refused.sentence = std::move(sentence);
+    link.control.send(refused);
+}
+
+task<> relay::register_names(agent_link& link, register_names_message asked) {
     if (!http_) {
-        refused.code = refusal::no_http;
-        refused.sentence = "this relay has no http visitors: start it with --http <addr>";
-        link.control.send(refused);
+        refuse(link, asked.service, refusal::no_http,
+               "this relay has no http visitors: start it with --http <addr>");
         co_return;
     }
+    const auto taken = [&link, &asked](const std::string& name) {
+        refuse(link, asked.service, refusal::name_taken,
+               fmt::format("the name {} is taken by another agent", name));
+    };
     std::vector<std::string> names;
     for (const std::string& one : asked.names) {
         result<std::string> name = service_name(link, one);
         if (!name) {
-            refused.code = refusal::name_not_allowed;
-            refused.sentence = name.error().message();
-            link.control.send(refused);
+            refuse(link, asked.service, refusal::name_not_allowed, name.error().message());
             co_return;
         }
         place_key where{*name};
         const bool is_free = co_await free_place(link, std::move(where));
         if (link.control_over.requested()) co_return;
-        if (!is_free) {
-            refused.code = refusal::name_taken;
-            refused.sentence = fmt::format("the name {} is taken by another agent", *name);
-            link.control.send(refused);
-            co_return;
-        }
+        if (!is_free) co_return taken(*name);
         names.push_back(std::move(*name));
     }
+    // Again: while one was freed, somebody else may have got another.
+    for (const std::string& name : names)
+        if (http_->names().holder(name) != nullptr) co_return taken(name);
     link.port_tasks.start(hold_names(link, std::move(asked), std::move(names)));
 }
 

@@ -61,6 +61,7 @@ class relay {
     task<bool> free_place(agent_link& link, place_key where);
     task<std::optional<register_refused_message>> open_port(agent_link& link,
                                                             register_message asked);
+    static void refuse(agent_link& link, std::uint32_t service, refusal code, std::string sentence);
     task<> register_names(agent_link& link, register_names_message asked);
     task<> hold_names(agent_link& link, register_names_message asked,
                       std::vector<std::string> names);

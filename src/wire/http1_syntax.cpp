@@ -154,7 +154,8 @@ bool is_host(std::string_view text) noexcept {
         return (to_lower(c) >= 'a' && to_lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
                c == '.' || c == '_' || c == '~';
     };
-    return colon > 0 &&
+    constexpr std::size_t longest_name = 254;  // RFC 1035, section 3.1, with its final dot
+    return colon > 0 && colon <= longest_name &&
            std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(colon), of_name) &&
            (colon == text.size() || is_port(text.substr(colon + 1)));
 }

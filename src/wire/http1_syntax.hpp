@@ -25,7 +25,8 @@ std::optional<std::string_view> next_member(std::string_view& list) noexcept;
 // 1*DIGIT, at most 2^63 - 1: a peer that counts in signed numbers must not see another length.
 std::optional<std::uint64_t> parse_length(std::string_view text) noexcept;
 
-// uri-host [":" port] with a name of letters, digits and -._~, or an address in its notation.
+// uri-host [":" port] with a name of letters, digits and -._~, as long as DNS has them, or an
+// address in its notation.
 bool is_host(std::string_view text) noexcept;
 
 enum class field_kind : std::uint8_t {

@@ -137,10 +137,14 @@ task<bool> http_peer::say_body(std::uint64_t key, http_content what, std::uint64
         for (std::uint64_t i = 0; i < count; ++i) body[i] = pattern(key, at + i);
         if (chunked) append(memory, chunk_end);
         at += count;
-        if (memory.size() < piece_bytes && at < bytes) continue;
+        const bool rests = what.pause != duration{};
+        if (!rests && memory.size() < piece_bytes && at < bytes) continue;
         const result<void> sent = co_await connection.send_all(memory, stop);
         if (!sent) co_return false;
         memory.clear();
+        if (!rests) continue;
+        const result<void> slept = co_await connection.io().sleep(what.pause, stop);
+        static_cast<void>(slept);
     }
     if (!chunked || bytes < what.bytes) co_return true;
     std::string end{last_chunk};

@@ -19,6 +19,7 @@ struct http_content {
     std::uint64_t bytes = 0;
     bool trailers = false;        // With chunked.
     std::uint64_t piece = 9'000;  // Bytes of a chunk.
+    duration pause{};             // After each piece.
 
     static http_content none() { return {}; }
     static http_content length(std::uint64_t bytes) { return {body_framing::length, bytes}; }

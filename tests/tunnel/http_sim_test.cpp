@@ -61,6 +61,20 @@ task<> big_bodies(io_context& io, run_facts& facts) {
     co_await all.finish();
 }
 
+// Pieces as small as these end a run; the window that a slow reader closes begins another.
+task<> run_after_run(io_context& io, run_facts& facts) {
+    http_world all{io, facts};
+    const bool open = co_await all.start();
+    http_ask what;
+    what.down = content::length(facts.faulty ? 300'000 : 800'000);
+    what.down.piece = 12'000;
+    what.down.pause = 1ms;
+    what.pause = 8ms;
+    std::vector<http_ask> one{what};
+    if (open) co_await ask_in_turn(all, std::move(one));
+    co_await all.finish();
+}
+
 task<> tiny_chunks(io_context& io, run_facts& facts) {
     http_world all{io, facts};
     const bool open = co_await all.start();
@@ -461,6 +475,7 @@ struct named_scenario {
 constexpr std::array scenarios{
     named_scenario{"keep_alive", keep_alive, 1000},
     named_scenario{"big_bodies", big_bodies, 100},
+    named_scenario{"run_after_run", run_after_run, 100},
     named_scenario{"tiny_chunks", tiny_chunks, 100},
     named_scenario{"pipelining", pipelining, 1000},
     named_scenario{"early_response", early_response, 100},

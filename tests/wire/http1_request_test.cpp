@@ -221,6 +221,20 @@ TEST(http1_request, may_have_a_host_of_each_kind) {
     }
 }
 
+// It travels twice, the second time as X-Forwarded-Host: longer ones would pass the limit of a
+// head.
+TEST(http1_request, has_a_host_no_longer_than_dns_has_names) {
+    for (const std::size_t length : {std::size_t{254}, std::size_t{255}, std::size_t{30'000}}) {
+        http_reader reader{kind::request, {}};
+        const std::string all = "GET / HTTP/1.1\r\nHost: " + std::string(length, 'a') + "\r\n\r\n";
+        bytes_view input = as_bytes(all);
+        std::vector<bytes_view> body;
+        const event got = reader.read(input, body);
+        EXPECT_EQ(got, length == 254 ? event::head : event::failed) << length;
+        EXPECT_EQ(reader.fault().status, length == 254 ? 0 : 400) << length;
+    }
+}
+
 TEST(host_name, is_lower_case_without_port_and_final_dot) {
     EXPECT_EQ(host_name("App.Example.COM"), "app.example.com");
     EXPECT_EQ(host_name("app:8080"), "app");
