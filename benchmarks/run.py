@@ -1,211 +1,48 @@
 #!/usr/bin/env python3
 """Measures the tunnel against a direct connection, side by side in one run.
 
-    benchmarks/run.py [--binary <tunnel-uring>] [--rounds 7] [--quick] [--json out.json]
+    benchmarks/run.py [--binary <tunnel-uring>] [--rounds 5] [--quick] [--shapes <pattern>]
+                      [--peers] [--json out.json] [--report out.html] [--markdown out.md]
+                      [--compare old.json [--fail-regress 10%]]
 
 Relay, agent, upstream and client share this machine and its loopback, so only ratios mean anything.
-Each round measures every shape directly and through the tunnel, one right after the other; a ratio
+Each round measures every shape directly and through every way, one right after the other; a ratio
 is taken within its round, and its median, least and greatest over all rounds are told. Under 10 %
-is a tie.
+is a tie. Exit status: 0, 1 where something could not be measured, 2 usage, 6 where --fail-regress
+is exceeded.
 """
 
 import argparse
-import contextlib
+import datetime
 import json
 import os
 import pathlib
-import platform
 import re
 import shutil
-import signal
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+
+import compare
+import figures
+import peers
+import processes
+import report
+import rounds
+import syscalls
+import targets
+from shapes import DIRECT, SHAPES, TUNNEL, UNITS, WARM
 
 HERE = pathlib.Path(__file__).resolve().parent
-LOOPBACK = "127.0.0.1"
-DIRECT, COLD, WARM = "direct", "cold", "warm"
 
 
-class Shape:
-    """One kind of load: what the client is told, which figure counts, and through which ways."""
-
-    def __init__(self, name, command, figure, quick, full, ways=(DIRECT, COLD), **options):
-        self.name, self.command, self.figure, self.ways = name, command, figure, ways
-        self.amount = {"quick": quick, "full": full}
-        self.options = options
-        self.more_is_better = figure in ("per_s", "gb_per_s")
-
-    def arguments(self, size):
-        amount = "--bytes" if self.command == "bulk" else "--count"
-        words = [self.command, amount, str(self.amount[size])]
-        for name, value in self.options.items():
-            words += ["--" + name.replace("_", "-"), str(value)]
-        return words
-
-
-BOTH_WAYS = (DIRECT, COLD, WARM)
-SHAPES = (
-    Shape("first byte, one after another, p50", "first-byte", "p50_us", 200, 1500, BOTH_WAYS,
-          size=1),
-    Shape("first byte, one every 2 ms, p50", "first-byte", "p50_us", 100, 500, BOTH_WAYS, size=1,
-          interval_us=2000),
-    Shape("ping-pong 64 B, p50", "ping-pong", "p50_us", 1000, 10000, size=64),
-    Shape("ping-pong 16 KiB, p50", "ping-pong", "p50_us", 500, 4000, size=16384),
-    Shape("64 streams x 64 B, operations", "ping-pong", "per_s", 5000, 60000, size=64, streams=64),
-    Shape("bulk down, 1 stream", "bulk", "gb_per_s", 200_000_000, 2_000_000_000, streams=1),
-    Shape("bulk down, 8 streams", "bulk", "gb_per_s", 200_000_000, 2_000_000_000, streams=8),
-    Shape("new connections at 16", "connect-rate", "per_s", 500, 4000, BOTH_WAYS, size=64,
-          streams=16),
-)
-
-
-def cpu_seconds(pid):
-    """User and system time of a process so far."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def machine():
-    """What the figures were taken on; nothing that names this very machine."""
-    with open("/proc/cpuinfo", encoding="utf-8") as info:
-        model = re.search(r"^model name\s*: (.*)$", info.read(), re.MULTILINE)
-    return {"kernel": platform.release(), "cpu": model[1] if model else platform.machine(),
-            "cores": len(os.sched_getaffinity(0)), "load_at_start": round(os.getloadavg()[0], 1)}
+def say(line):
+    print(line, file=sys.stderr, flush=True)
 
 
 def newest(pattern):
     found = [p for p in HERE.parent.glob(pattern) if p.is_file() and os.access(p, os.X_OK)]
     return max(found, key=lambda p: p.stat().st_mtime) if found else None
-
-
-class Bench:
-    """The processes of one run."""
-
-    def __init__(self, binary, load, directory):
-        self.binary, self.load, self.directory = str(binary), str(load), pathlib.Path(directory)
-        self.children = []
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("TUNNEL_URING_")}
-
-    def start(self, name, argv, pattern):
-        """Starts a process and waits for `pattern` on its output; returns process and matches."""
-        out, err = (self.directory / f"{name}.{s}" for s in ("out", "err"))
-        with open(out, "wb") as o, open(err, "wb") as e:
-            child = subprocess.Popen(list(map(str, argv)), stdout=o, stderr=e, cwd=self.directory,
-                                     env=self.env, stdin=subprocess.DEVNULL)
-        self.children.append(child)
-        deadline = time.monotonic() + 20
-        while True:
-            found = re.findall(pattern, out.read_text(encoding="utf-8"), re.MULTILINE)
-            if found and len(found) == len(set(found)):
-                return child, found
-            if child.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{name} is not ready: {err.read_text(encoding='utf-8')}")
-            time.sleep(0.01)
-
-    def stop(self):
-        for child in reversed(self.children):
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(5)
-                if child.poll() is None:
-                    child.kill()
-                    child.wait()
-
-    def set_up(self):
-        """Upstream, relay and two agents: one that connects on demand, one with a warm pool."""
-        _, found = self.start("upstream", [self.load, "server"], r"^listening (\d+)$")
-        upstream = found[0]
-        made = json.loads(subprocess.run([self.binary, "token", "--json", "--name", "bench"],
-                                         check=True, capture_output=True, env=self.env,
-                                         cwd=self.directory).stdout)
-        token = self.directory / "token"
-        token.touch(mode=0o600)
-        token.write_text(made["token"] + "\n", encoding="ascii")
-        relay, found = self.start("relay", [
-            self.binary, "relay", "--listen", f"{LOOPBACK}:0", "--tcp-ports", "10000-32000",
-            "--public-key", made["public_key"]], r"^listening control \S+:(\d+)$")
-        ports, self.ours = {DIRECT: upstream}, {}
-        for way, extra in ((COLD, []), (WARM, ["--set", "pool.warm_up_size=32",
-                                               "--set", "pool.min_idle_connections=32",
-                                               "--set", "pool.max_pool_size=100"])):
-            agent, urls = self.start(way, [
-                self.binary, "tcp", f"{LOOPBACK}:{upstream}", "--relay", f"{LOOPBACK}:{found[0]}",
-                "--token-file", token, "--remote-port", "0", "--url-only", *extra],
-                r"^tcp://\S+:(\d+)$")
-            ports[way], self.ours[way] = urls[0], (relay.pid, agent.pid)
-        return ports
-
-    def measure(self, arguments, port):
-        """One run of the client."""
-        done = subprocess.run([self.load, *arguments, "--port", port], capture_output=True,
-                              text=True, timeout=120, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"load {' '.join(arguments)}: {done.stderr.strip()}")
-        return json.loads(done.stdout)
-
-
-def spread(values):
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
-def run_rounds(bench, ports, rounds, size, say):
-    """Figures by shape and way, one a round, and the CPU seconds per GB of both our processes."""
-    figures = {shape.name: {way: [] for way in shape.ways} for shape in SHAPES}
-    cpu = {shape.name: [] for shape in SHAPES if shape.command == "bulk"}
-    for number in range(rounds):
-        say(f"round {number + 1} of {rounds}")
-        for shape in SHAPES:
-            # Who comes first changes with the round, so that no way always finds warm caches.
-            turn = number % len(shape.ways)
-            for way in shape.ways[turn:] + shape.ways[:turn]:
-                before = sum(map(cpu_seconds, bench.ours.get(way, ())))
-                result = bench.measure(shape.arguments(size), ports[way])
-                figures[shape.name][way].append(result[shape.figure])
-                if shape.name in cpu and way != DIRECT:
-                    used = sum(map(cpu_seconds, bench.ours[way])) - before
-                    cpu[shape.name].append(used / (result["bytes"] / 1e9))
-    return figures, cpu
-
-
-def summarise(figures, cpu):
-    """One row a shape and way, with the ratio to direct of the same round."""
-    rows = []
-    for shape in SHAPES:
-        direct = figures[shape.name][DIRECT]
-        for way in shape.ways[1:]:
-            through = figures[shape.name][way]
-            row = {"shape": shape.name, "way": way, "unit": shape.figure,
-                   "more_is_better": shape.more_is_better,
-                   "direct": spread(direct), "tunnel": spread(through),
-                   "ratio": spread([t / d for t, d in zip(through, direct)]),
-                   "rounds": {"direct": direct, "tunnel": through}}
-            if shape.name in cpu:
-                row["cpu_s_per_gb"] = spread(cpu[shape.name])
-            rows.append(row)
-    return rows
-
-
-def print_table(rows, about, rounds):
-    print(f"machine: Linux {about['kernel']}, {about['cpu']}, {about['cores']} cores, "
-          f"load {about['load_at_start']} at start; {rounds} interleaved rounds, medians")
-    print(f"{'shape':<36}{'pool':<6}{'unit':<10}{'direct':>10}{'tunnel':>10}   "
-          f"{'ratio (least - most)':<22} better")
-    for row in rows:
-        ratio = row["ratio"]
-        told = f"{ratio['median']:.2f} ({ratio['min']:.2f} - {ratio['max']:.2f})"
-        print(f"{row['shape']:<36}{row['way']:<6}{row['unit']:<10}{row['direct']['median']:>10.4g}"
-              f"{row['tunnel']['median']:>10.4g}   {told:<22} "
-              f"{'more' if row['more_is_better'] else 'less'}")
-    for row in rows:
-        if "cpu_s_per_gb" in row:
-            used = row["cpu_s_per_gb"]
-            print(f"CPU of relay and agent, {row['shape']}: {used['median']:.2f} s/GB "
-                  f"({used['min']:.2f} - {used['max']:.2f})")
 
 
 def find_load(given, directory):
@@ -214,42 +51,163 @@ def find_load(given, directory):
     if found is None:
         found = pathlib.Path(directory, "load")
         compiler = shutil.which(os.environ.get("CXX", "g++").split()[-1]) or "c++"
-        subprocess.run([compiler, "-std=c++20", "-O2", HERE / "load.cpp", "-o", found], check=True)
+        subprocess.run([compiler, "-std=c++20", "-O2", *HERE.glob("load/*.cpp"), "-o", found],
+                       check=True)
     return pathlib.Path(found).resolve()
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__,
-                                        formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--binary", help="default: the newest below build/")
-    arguments.add_argument("--load", help="the load generator (default: built, or compiled now)")
-    arguments.add_argument("--rounds", type=int, default=7)
-    arguments.add_argument("--quick", action="store_true",
-                           help="small amounts and 2 rounds: shows that all works, measures little")
-    arguments.add_argument("--json", metavar="FILE", help="write every figure there")
-    chosen = arguments.parse_args()
-    rounds, size = (2, "quick") if chosen.quick else (chosen.rounds, "full")
+def measure_memory(bench, ways, idle):
+    """By way, each of its kinds: memory at start and with idle connections. Of ours in processes of
+    their own, one service each."""
+    measured = {}
+    for kind, extra in (("tcp", ("--remote-port", "0")), ("http", ("--subdomain", "app"))):
+        relay, control, http_port = bench.relay(f"memory-{kind}")
+        agent, port = bench.agent(f"memory-{kind}", control, kind, *extra)
+        found = bench.memory((relay.pid, agent.pid), http_port if kind == "http" else port, kind,
+                             idle)
+        measured.setdefault(TUNNEL, []).append(found)
+        bench.children.stop([relay, agent])
+    for way in ways:
+        if way.name not in (DIRECT, TUNNEL, WARM):
+            try:
+                measured[way.name] = [bench.memory(way.pids, way.ports["tcp"], "tcp", idle)]
+            except processes.Failed as reason:
+                say(f"memory of {way.name}: {reason}")
+    return measured
+
+
+def set_up(bench, chosen):
+    """All ways, and why peers are missing."""
+    ways = [bench.direct(),
+            bench.tunnel(TUNNEL, "tunnel-uring", "as it comes, but for max_connections of tcp",
+                         "--set", "services.tcp.max_connections=20000"),
+            bench.tunnel(WARM, "tunnel-uring, warm pool", "32 connections to the upstream ready",
+                         "--set", "pool.warm_up_size=32", "--set", "pool.min_idle_connections=32",
+                         "--set", "pool.max_pool_size=100")]
+    skipped = {}
+    if chosen.peers is not None:
+        wanted = set(filter(None, chosen.peers.split(",")))
+        more, skipped = peers.start_peers(bench, peers.Finder(chosen.peers_from), say, wanted)
+        ways += more
+    return ways, skipped
+
+
+def measure(chosen, binary, directory):
+    """The whole result, as it goes into the JSON."""
+    count = 1 if chosen.quick else chosen.rounds
+    shapes = [s for s in SHAPES if re.search(chosen.shapes, s.key)
+              and (chosen.peers is None or s.peers or chosen.every_shape)]
+    about = processes.machine()
+    bench = processes.Bench(binary, find_load(chosen.load, directory), directory)
+    try:
+        ways, skipped = set_up(bench, chosen)
+        memory = measure_memory(bench, ways, 100 if chosen.quick else 1000)
+        quiet = rounds.Quiet(bench, 0 if chosen.quick else chosen.patience)
+        table = rounds.run_rounds(bench, shapes, ways, count, chosen.quick, quiet, say)
+        calls = {} if chosen.quick else syscalls.count(bench, ways[1], shapes, say)
+    finally:
+        bench.children.stop()
+    about["others"] = figures.spread([round(share, 3) for share in quiet.shares])
+    return {"format": 2, "date": datetime.date.today().isoformat(),
+            "revision": processes.revision(), "machine": about,
+            "size": "quick" if chosen.quick else "full", "rounds": count,
+            "ways": {w.name: {"title": w.title, "version": w.version, "settings": w.settings}
+                     for w in ways},
+            "skipped": skipped, "memory": memory, "system_calls": calls,
+            "shapes": rounds.summarise(table)}
+
+
+def print_table(result):
+    print(report.machine_line(result))
+    print(f"{'shape':<42}{'way':<10}{'unit':<9}{'direct':>9}{'way':>9}   "
+          f"{'ratio (least - most)':<24}better")
+    for shape in result["shapes"].values():
+        for name, figure in shape["figures"].items():
+            direct = figure["ways"][DIRECT]
+            for way, row in figure["ways"].items():
+                if way == DIRECT or not row.get("ratio"):
+                    continue
+                print(f"{shape['title']:<42}{way:<10}{UNITS[name]:<9}"
+                      f"{figures.short(direct['median']):>9}{figures.short(row['median']):>9}   "
+                      f"{figures.told(row['ratio']):<24}"
+                      f"{'more' if figure['more_is_better'] else 'less'}")
+    for shape in result["shapes"].values():
+        for way, cost in shape["cost"].items():
+            for name, unit in (("cpu_s_per_gb", "s/GB"), ("cpu_us_per_operation", "µs")):
+                if name in cost:
+                    print(f"CPU of both processes, {shape['title']}, {way}: "
+                          f"{figures.told(cost[name])} {unit}")
+    for way, kinds in result["memory"].items():
+        for found in kinds:
+            print(f"memory (PSS) of {way}, {found['kind']}: {found['start']['pss']} MB at start, "
+                  f"{found['with_idle']['pss']} MB with {found['idle']} idle")
+
+
+def share(text):
+    """`10%` or `0.1`."""
+    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+
+
+def parser():
+    told = argparse.ArgumentParser(description=__doc__,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+    told.add_argument("--binary", help="default: the newest below build/")
+    told.add_argument("--load", help="the load generator (default: built, or compiled now)")
+    told.add_argument("--rounds", type=int, default=5)
+    told.add_argument("--quick", action="store_true",
+                      help="one round of moments: shows that all works, measures little")
+    told.add_argument("--patience", type=float, default=120, metavar="SECONDS",
+                      help="for waiting, in all, until nobody else uses the CPU (default 120)")
+    told.add_argument("--shapes", metavar="REGEX", default="", help="only shapes with such a key")
+    told.add_argument("--peers", nargs="?", const="", metavar="NAMES",
+                      help="also through what others use; only the shapes that make sense there")
+    told.add_argument("--peers-from", action="append", default=[], metavar="FOLDER",
+                      help="where to look for their programs before PATH (repeatable)")
+    told.add_argument("--every-shape", action="store_true",
+                      help="with --peers: measure ours in the other shapes, too")
+    told.add_argument("--json", metavar="FILE", help="write every figure there")
+    told.add_argument("--report", metavar="FILE", help="write an HTML page with plots there")
+    told.add_argument("--markdown", metavar="FILE", help="write tables for the documentation there")
+    told.add_argument("--compare", metavar="FILE", help="an older --json to compare with")
+    told.add_argument("--fail-regress", type=share, metavar="SHARE",
+                      help="with --compare: exit 6 where ours got worse by more, such as 10%%")
+    told.add_argument("--from-json", metavar="FILE",
+                      help="measure nothing: print, compare and report that older result")
+    return told
+
+
+def obtain(chosen, told):
+    if chosen.from_json:
+        return json.loads(pathlib.Path(chosen.from_json).read_text(encoding="utf-8"))
     binary = chosen.binary or newest("build*/**/tunnel-uring")
     if binary is None:
-        arguments.error("no tunnel-uring below build/: build it, or name it with --binary")
-    about = machine()
+        told.error("no tunnel-uring below build/: build it, or name it with --binary")
+    processes.raise_descriptor_limit()
     with tempfile.TemporaryDirectory(prefix="tunnel-uring-bench-") as directory:
-        bench = Bench(pathlib.Path(binary).resolve(), find_load(chosen.load, directory), directory)
-        try:
-            ports = bench.set_up()
-            rows = summarise(*run_rounds(bench, ports, rounds, size,
-                                         lambda line: print(line, file=sys.stderr)))
-        except (RuntimeError, subprocess.SubprocessError) as wrong:
-            print(f"benchmark failed: {wrong}", file=sys.stderr)
-            return 1
-        finally:
-            bench.stop()
-    print_table(rows, about, rounds)
-    if chosen.json:
-        pathlib.Path(chosen.json).write_text(
-            json.dumps({"machine": about, "rounds": rounds, "size": size, "results": rows},
-                       indent=1) + "\n", encoding="utf-8")
-    return 0
+        return measure(chosen, pathlib.Path(binary).resolve(), directory)
+
+
+def main():
+    told = parser()
+    chosen = told.parse_args()
+    try:
+        result = obtain(chosen, told)
+    except (processes.Failed, subprocess.SubprocessError) as wrong:
+        say(f"benchmark failed: {wrong}")
+        return 1
+    print_table(result)
+    for target, value, verdict in targets.judge(result) if chosen.peers is not None else ():
+        print(f"{target.title:<62}{figures.told(value):<24}{verdict}")
+    for path, text in ((chosen.json, lambda: json.dumps(result, indent=1) + "\n"),
+                       (chosen.report, lambda: report.page(result)),
+                       (chosen.markdown, lambda: report.markdown(result))):
+        if path:
+            pathlib.Path(path).write_text(text(), encoding="utf-8")
+    if chosen.compare:
+        older = json.loads(pathlib.Path(chosen.compare).read_text(encoding="utf-8"))
+        if compare.compare(result, older, chosen.fail_regress, (TUNNEL, WARM), print):
+            return 6
+    return 1 if rounds.failures_of_ours(result) else 0
 
 
 if __name__ == "__main__":
