@@ -163,10 +163,13 @@ task<> body_sender::put() {
         co_await to_.send_run(vectors_);
         co_return;
     }
+    if (!joined.empty()) {
+        to_.send_text(frame_type::data, std::move(joined));
+        co_return;
+    }
     for (const bytes_view piece : pieces_) {
         buffer keep = input_.share();
-        if (!joined.empty()) to_.send_text(frame_type::data, std::move(joined));
-        else if (keep.empty()) to_.send_text(frame_type::data, std::string{as_text(piece)});
+        if (keep.empty()) to_.send_text(frame_type::data, std::string{as_text(piece)});
         else to_.send(piece, std::move(keep));
     }
 }

@@ -236,8 +236,7 @@ task<> http_carriage::write_answer(exchange& both, const response_info& info,
     stays_ = false;
     cut_ = true;
     if (how == body_end::failed) both.cut(reset_reason::upstream_garbage);
-    else if (how == body_end::too_slow) both.cut(reset_reason::visitor_reset);
-    else if (how == body_end::broken) both.cut(reset_reason::visitor_reset);
+    else if (how != body_end::unwanted) both.cut(reset_reason::visitor_reset);
 }
 
 // The connection is a byte stream from here on.

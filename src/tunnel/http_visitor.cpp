@@ -142,13 +142,12 @@ task<bool> http_visitor::receive_head_bytes() {
         // The end: fine between two requests.
         co_return false;
     }
-    if (!got.error().cancelled()) {
-        cut_ = true;
-    } else if (head_begun_ && limit.expired_first()) {
+    if (got.error().cancelled() && head_begun_ && limit.expired_first()) {
         http_answer late{408, "the request's head did not come in time", {}, 0};
         co_await turn_away(std::move(late));
-    } else if (head_begun_) {
-        cut_ = true;
+    } else {
+        // An idle visitor is let go in peace.
+        cut_ = head_begun_ || !got.error().cancelled();
     }
     co_return false;
 }
