@@ -103,7 +103,7 @@ task<> byte_pump::splice_into_run() {
         const result<void> sent =
             co_await out_pipe_->drain(both_.run_target(), both_.ended_token());
         if (both_.over()) co_return;
-        if (!sent) co_return both_.cut(reset_reason::lane_lost);
+        if (!sent) co_return both_.lose_run_target();
         both_.path().counters.count_splice(*got);
         both_.sent_run(*got);
         // Two fast sockets must not keep the loop from all others.

@@ -18,6 +18,9 @@ namespace {
 constexpr std::size_t small_piece_bytes = 16 * 1024;
 constexpr int small_pieces_limit = 8;
 
+// How long the peer may take to say why it gave a run's lane up.
+constexpr duration word_limit = 1s;
+
 std::uint64_t choose_window(memory_budget& budget) {
     return budget.reserve(full_window - first_window) ? full_window : first_window;
 }
@@ -119,6 +122,7 @@ void exchange::end_exchange() noexcept {
     list_link<on_data_list>::unlink();
     credit_pending_ = stop_pending_ = release_pending_ = false;
     claim_pending_.reset();
+    timer::unlink();
     ended_.request();
     reading_over_.request();
     sender_wake_.notify();
@@ -139,7 +143,7 @@ std::uint64_t exchange::credit_left() const noexcept {
 }
 
 task<std::size_t> exchange::room(local_end& from, bool has_bytes) {
-    while (!over_ && !out_.stopped()) {
+    while (takes_more()) {
         if (run_out_ != nullptr) co_return run_piece_bytes;
         const std::uint64_t room = credit_left();
         if (room > 0 && !lane_.full())
@@ -194,6 +198,7 @@ task<> exchange::outgrow_window(local_end& from, bool has_bytes) {
 }
 
 void exchange::send(bytes_view bytes, buffer keep) {
+    TU_ASSERT(run_out_ == nullptr);
     segment& last = queued_.emplace_back();
     last.left = bytes;
     last.keep = std::move(keep);
@@ -204,8 +209,8 @@ void exchange::send(bytes_view bytes, buffer keep) {
 }
 
 void exchange::send_text(frame_type type, std::string text) {
+    if (!takes_more()) return;
     TU_ASSERT(!text.empty() && run_out_ == nullptr);
-    if (over_ || out_.stopped()) return;
     segment& last = queued_.emplace_back();
     last.type = type;
     last.text = std::move(text);
@@ -226,7 +231,14 @@ task<> exchange::send_run(std::span<iovec> pieces) {
     const result<void> sent = co_await run_out_->connection().send_all(pieces, ended_.token());
     if (over_) co_return;
     if (sent) sent_run(bytes);
-    else cut(reset_reason::lane_lost);
+    else lose_run_target();
+}
+
+// Mostly its receiver has given the run up, and says on the shared lane in a moment why.
+void exchange::lose_run_target() noexcept {
+    if (over_ || std::exchange(run_target_lost_, true)) return;
+    reading_over_.request();
+    path_.io.timers().arm(*this, path_.io.now() + word_limit);
 }
 
 void exchange::sent_run(std::size_t bytes) {
@@ -237,6 +249,7 @@ void exchange::sent_run(std::size_t bytes) {
 }
 
 void exchange::leave_run() {
+    if (run_target_lost_) return;
     out_.release();
     release_pending_ = true;
     lane_.queue_control(*this);
@@ -245,7 +258,7 @@ void exchange::leave_run() {
 
 void exchange::end_sending() {
     ending_ = true;
-    if (over_) return;
+    if (over_ || run_target_lost_) return;
     if (run_out_ != nullptr) std::exchange(run_out_, nullptr)->finish();
     lane_.queue_data(*this);
 }
@@ -533,7 +546,7 @@ bool exchange::gather_data(frame_batch& batch) {
         if (!queued_.empty()) return true;
         sender_wake_.notify();
     }
-    if (!ending_ || std::exchange(mark_framed_, true)) return false;
+    if (!ending_ || run_target_lost_ || std::exchange(mark_framed_, true)) return false;
     out_.end();
     batch.add_end(id_, out_.offset(), out_.stopped());
     batch.carry_mark(*this);

@@ -69,7 +69,8 @@ class local_end {
 class exchange final : public list_link<on_control_list>,
                        public list_link<on_data_list>,
                        public list_link<on_lane>,
-                       private bulk_waiter {
+                       private bulk_waiter,
+                       private timer {
   public:
     // Registers with its lane, which delivers to it from now on. `send_limit` is the first limit
     // the peer gave; `receive_limit` the one it was given, 0 when `open` is to give it window().
@@ -122,6 +123,8 @@ class exchange final : public list_link<on_control_list>,
     // The run's connection, for who splices into it; sent_run() then counts the bytes.
     stream& run_target() noexcept { return run_out_->connection(); }
     void sent_run(std::size_t bytes);
+    // It takes no more: room() is 0 from now on, and the exchange is cut unless the peer does it.
+    void lose_run_target() noexcept;
     // Frames follow again once the peer has taken the run's last byte. Only in a run.
     void leave_run();
     // All has been said: `end` follows what is queued. Once.
@@ -204,7 +207,9 @@ class exchange final : public list_link<on_control_list>,
     task<> outgrow_window(local_end& from, bool has_bytes);
     void drop_queued() noexcept;
     void bulk_lane_ready() noexcept override { sender_wake_.notify(); }
-    void bulk_lane_died() noexcept override { cut(reset_reason::lane_lost); }
+    void bulk_lane_died() noexcept override { lose_run_target(); }
+    void expired() noexcept override { cut(reset_reason::lane_lost); }
+    bool takes_more() const noexcept { return !over_ && !out_.stopped() && !run_target_lost_; }
     std::uint64_t credit_left() const noexcept;
     void end_exchange() noexcept;
     void close_run();
@@ -226,6 +231,7 @@ class exchange final : public list_link<on_control_list>,
     bool mark_framed_ = false;
     bool mark_reached_kernel_ = false;
     bulk_lane* run_out_ = nullptr;
+    bool run_target_lost_ = false;
     int small_pieces_ = 0;
     event sender_wake_;
     cancel_source reading_over_;  // The local socket need not be read any more.

@@ -97,8 +97,8 @@ task<std::optional<body_end>> body_sender::splice_run_piece() {
     if (!got) co_return body_end::broken;
     if (*got == 0) co_return end_.source().was_broken() ? body_end::broken : end_of_connection();
     const result<void> sent = co_await pipe_->drain(to_.run_target(), to_.ended_token());
-    if (!sent && !to_.over()) to_.cut(reset_reason::lane_lost);
-    if (to_.over()) co_return body_end::unwanted;
+    if (!sent) to_.lose_run_target();
+    if (!sent || to_.over()) co_return body_end::unwanted;
     to_.path().counters.count_splice(*got);
     to_.sent_run(*got);
     pace_.moved(*got);

@@ -132,6 +132,25 @@ task<> early_response(io_context& io, run_facts& facts) {
     co_await all.finish();
 }
 
+// Big both ways, and broken while both are under way on lanes of their own.
+task<> early_response_cut_off(io_context& io, run_facts& facts) {
+    http_world all{io, facts};
+    const bool open = co_await all.start();
+    http_ask what;
+    what.method = "POST";
+    what.up = content::length(big(facts));
+    what.down = content::length(big(facts));
+    what.how = manner::answers_and_resets;
+    what.may_fail = true;
+    http_ask unheard = what;
+    unheard.how = manner::drops_if_served;
+    for (const http_ask& each : {what, http_ask{}, unheard, http_ask{}, unheard, what}) {
+        std::vector<http_ask> one{each};
+        if (open) co_await ask_in_turn(all, std::move(one));
+    }
+    co_await all.finish();
+}
+
 task<> answers_before_the_head_is_through(io_context& io, run_facts& facts) {
     http_world all{io, facts};
     const bool open = co_await all.start();
@@ -479,6 +498,7 @@ constexpr std::array scenarios{
     named_scenario{"tiny_chunks", tiny_chunks, 100},
     named_scenario{"pipelining", pipelining, 1000},
     named_scenario{"early_response", early_response, 100},
+    named_scenario{"early_response_cut_off", early_response_cut_off, 100},
     named_scenario{"answers_before_the_head_is_through", answers_before_the_head_is_through, 100},
     named_scenario{"upgrade", upgrade, 100},
     named_scenario{"retry", retry, 100},

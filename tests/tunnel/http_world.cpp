@@ -242,6 +242,8 @@ void http_world::judge(std::uint64_t tag, const heard_answer& heard) {
         if (!heard.whole) return;
         own_answers += 1;
         EXPECT_GE(heard.status, 400);
+        // "Try again" is for what the upstream has never begun to do.
+        EXPECT_TRUE(facts.faulty || plan.reached == 0 || heard.status != 503);
         return;
     }
     EXPECT_FALSE(what.must_fail) << "cut at " << heard.body.bytes << " looks whole";

@@ -26,6 +26,7 @@ enum class manner {
     answers_unheard,     // As soon as it sees the target, and hears no more.
     answers_at_once,     // After the head, and hears the rest then.
     answers_and_leaves,  // After the head, with Connection: close; of the rest it takes nothing in.
+    answers_and_resets,  // After the head; a reset may overtake the answer.
     resets,              // In the middle of its answer's body.
     ends,                // Likewise, with a FIN.
     keeps_silent,        // Hears it, and never answers.

@@ -115,6 +115,11 @@ task<bool> http_world::serve_request(http_peer& peer, std::uint64_t tag, bool se
             co_return co_await hear_request(peer, tag);
         }
         case manner::answers_and_leaves: co_return co_await answer_whole(peer, tag);
+        case manner::answers_and_resets: {
+            const bool said = co_await answer(peer, tag, UINT64_MAX);
+            static_cast<void>(said);
+            co_return false;
+        }
         case manner::keeps_silent: {
             deadline limit{io, patience, stop};
             const bool whole = co_await hear_request(peer, tag);
