@@ -41,7 +41,7 @@ void stream::set_common_options(const socket_address& peer) noexcept {
 
 task<result<buffer>> stream::receive(buffer_group& group, std::size_t limit, cancel_token stop) {
     for (;;) {
-        result<buffer> got = co_await io_->receive(get(), group, limit, stop);
+        result<buffer> got = co_await receive_now(group, limit, stop);
         if (got || got.error().code() != ENOBUFS) co_return std::move(got);
         const result<void> home = co_await group.wait_for_buffer(stop);
         if (!home) co_return home.error();

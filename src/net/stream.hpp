@@ -34,6 +34,10 @@ class stream {
     // Into a buffer of `group`, at most `limit` bytes; waits while the group is empty. An empty
     // buffer is the end of the stream.
     task<result<buffer>> receive(buffer_group& group, std::size_t limit, cancel_token stop);
+    // The same without a frame of its own: ENOBUFS while the group is empty.
+    buffer_op receive_now(buffer_group& group, std::size_t limit, cancel_token stop) {
+        return io_->receive(get(), group, limit, stop);
+    }
     // May be short, and waits for room.
     task<result<std::size_t>> send(std::span<const iovec> vectors, cancel_token stop);
     task<result<void>> send_all(bytes_view bytes, cancel_token stop);

@@ -12,7 +12,7 @@ void http_input::consume(std::size_t count) noexcept {
 }
 
 task<result<bool>> http_input::receive(std::size_t most, cancel_token stop) {
-    result<buffer> got = co_await next_buffer(most, stop);
+    result<buffer> got = co_await from_.receive(group_, most, stop);
     co_return take(std::move(got));
 }
 

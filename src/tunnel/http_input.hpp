@@ -20,10 +20,10 @@ class http_input {
     // Receives at most `most` bytes (0: what a buffer holds), only when empty. False: the end of
     // the stream, and it was no reset.
     task<result<bool>> receive(std::size_t most, cancel_token stop);
-    // The same for who awaits the stream itself: fewer frames while a connection is idle.
-    task<result<buffer>> next_buffer(std::size_t most, cancel_token stop) {
-        return from_.receive(group_, most, stop);
-    }
+    // The same in steps, for who has no memory for frames while a connection is idle: what comes is
+    // for take(), but for ENOBUFS, after which a buffer must be waited for.
+    buffer_op receive_now(cancel_token stop) { return from_.receive_now(group_, 0, stop); }
+    task<result<void>> wait_for_buffer(cancel_token stop) { return group_.wait_for_buffer(stop); }
     result<bool> take(result<buffer> got);
     // Bytes that were received by other means. They are copied.
     void put(bytes_view bytes);

@@ -9,9 +9,15 @@ void http_read_ahead::begin() {
 }
 
 task<> http_read_ahead::receive() {
-    result<buffer> got = co_await input_.next_buffer(0, over_.token());
-    got_ = input_.take(std::move(got));
-    receiving_ = false;
+    while (receiving_) {
+        result<buffer> got = co_await input_.receive_now(over_.token());
+        if (!got && got.error().code() == ENOBUFS) {
+            const result<void> home = co_await input_.wait_for_buffer(over_.token());
+            if (home) continue;
+        }
+        got_ = input_.take(std::move(got));
+        receiving_ = false;
+    }
     came_.notify();
     if (watch_ == nullptr) co_return;
     // It may wait for long: until the answer before it is over.
@@ -20,20 +26,16 @@ task<> http_read_ahead::receive() {
     else watch_->begin();
 }
 
-task<result<bool>> http_read_ahead::wait(cancel_token stop) {
-    if (!input_.empty()) {
-        got_.reset();
-        co_return true;
-    }
+bool http_read_ahead::ready() {
     begin();
-    while (!got_) {
-        const result<void> woken = co_await came_.wait(stop);
-        if (!woken) co_return woken.error();
-    }
-    const result<bool> got = *got_;
+    return got_ || !input_.empty();
+}
+
+result<bool> http_read_ahead::take() {
+    const result<bool> got = got_.value_or(true);
     // The end stays the end.
     if (got && *got) got_.reset();
-    co_return got;
+    return got;
 }
 
 task<> http_read_ahead::end() {

@@ -23,9 +23,11 @@ class http_read_ahead {
     bool broken() const noexcept { return got_ && !*got_; }
     bool ended() const noexcept { return got_ && *got_ && !**got_; }
 
-    // Something to read is there: true; the end: false. ECANCELED when the token was first: then it
-    // goes on receiving.
-    task<result<bool>> wait(cancel_token stop);
+    // Something is there for take(). Else it receives from now on: await news().
+    bool ready();
+    event::waiter news(cancel_token stop) noexcept { return came_.wait(stop); }
+    // There is something to read: true; the end: false.
+    result<bool> take();
     task<> end();
 
   private:

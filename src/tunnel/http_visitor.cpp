@@ -106,50 +106,57 @@ task<bool> http_visitor::introduce() {
 
 // ── requests ──
 
+// One frame, and a small one: this is where idle visitors are.
 task<bool> http_visitor::read_head() {
     head_begun_ = false;
     for (;;) {
-        if (!input_.empty()) {
-            bytes_view bytes = input_.unread();
-            const std::size_t offered = bytes.size();
-            const http_reader::event event = reader_.read(bytes, pieces_);
-            input_.consume(offered - bytes.size());
-            if (event == http_reader::event::head) co_return true;
-            if (event == http_reader::event::failed) {
-                const http_fault& fault = reader_.fault();
-                http_answer refusal{fault.status, std::string{fault.sentence}, {}, 0};
-                co_await turn_away(std::move(refusal));
-                co_return false;
-            }
+        const http_reader::event event = read_unread();
+        if (event == http_reader::event::head) co_return true;
+        if (event == http_reader::event::failed) {
+            co_await turn_away(reader_.fault().status, reader_.fault().sentence);
+            co_return false;
         }
-        const bool more = co_await receive_head_bytes();
-        if (!more) co_return false;
+        // An idle visitor is let go when the relay drains; one that has begun to ask gets its
+        // answer.
+        const duration patience = head_patience();
+        const cancel_token stop = head_begun_ ? front_.stop_token() : front_.drain_token();
+        deadline limit{front_.io(), patience, stop};
+        while (!ahead_.ready() && !limit.token().requested()) {
+            const result<void> news = co_await ahead_.news(limit.token());
+            static_cast<void>(news);
+        }
+        if (!ahead_.ready() && head_begun_ && limit.expired_first()) {
+            co_await turn_away(408, "the request's head did not come in time");
+            co_return false;
+        }
+        if (!ahead_.ready()) {
+            cut_ = head_begun_;
+            co_return false;
+        }
+        const result<bool> got = ahead_.take();
+        // The end is fine between two requests.
+        cut_ = !got;
+        if (!got || !*got) co_return false;
     }
 }
 
-task<bool> http_visitor::receive_head_bytes() {
+http_reader::event http_visitor::read_unread() {
+    if (input_.empty()) return http_reader::event::more;
+    bytes_view bytes = input_.unread();
+    const std::size_t offered = bytes.size();
+    const http_reader::event event = reader_.read(bytes, pieces_);
+    input_.consume(offered - bytes.size());
+    return event;
+}
+
+// How long what comes next may take.
+duration http_visitor::head_patience() {
     if (!reader_.idle() && !std::exchange(head_begun_, true)) head_began_ = front_.io().now();
     if (!head_begun_) reader_.forget();
     const http_front_config& config = front_.config();
     const duration passed = head_begun_ ? front_.io().now() - head_began_ : duration{0};
     const duration whole = limit_of(head_begun_ ? config.header_timeout : config.idle_timeout);
-    // An idle visitor is let go when the relay drains; one that has begun to ask gets its answer.
-    const cancel_token stop = head_begun_ ? front_.stop_token() : front_.drain_token();
-    deadline limit{front_.io(), std::max<duration>(whole - passed, 1ms), stop};
-    const result<bool> got = co_await ahead_.wait(limit.token());
-    if (got && *got) co_return true;
-    if (got) {
-        // The end: fine between two requests.
-        co_return false;
-    }
-    if (got.error().cancelled() && head_begun_ && limit.expired_first()) {
-        http_answer late{408, "the request's head did not come in time", {}, 0};
-        co_await turn_away(std::move(late));
-    } else {
-        // An idle visitor is let go in peace.
-        cut_ = head_begun_ || !got.error().cancelled();
-    }
-    co_return false;
+    return std::max<duration>(whole - passed, 1ms);
 }
 
 task<> http_visitor::answer() {
@@ -260,9 +267,10 @@ task<> http_visitor::say(http_answer what) {
 }
 
 // Answers what cannot be read, or did not come.
-task<> http_visitor::turn_away(http_answer what) {
-    front_.watcher().connection_refused(format(to_socket_address(address_)), what.sentence);
+task<> http_visitor::turn_away(std::uint16_t status, std::string_view sentence) {
+    front_.watcher().connection_refused(format(to_socket_address(address_)), sentence);
     stays_ = false;
+    const http_answer what{status, std::string{sentence}, {}, 0};
     std::string message = compose(what, false, false);
     co_await write(std::move(message));
 }

@@ -29,14 +29,15 @@ class http_visitor {
     // Whether the visitor may go on.
     task<bool> introduce();
     task<bool> read_head();
-    task<bool> receive_head_bytes();
+    http_reader::event read_unread();
+    duration head_patience();
     task<> answer();
     std::optional<http_answer> route(std::string_view name, http_service*& service,
                                      shared_lane*& lane);
     task<> carry(const http_service& service, shared_lane& lane);
     task<bool> discard_body();
     task<> say(http_answer what);
-    task<> turn_away(http_answer what);
+    task<> turn_away(std::uint16_t status, std::string_view sentence);
     task<> write(std::string message);
     task<> linger();
 
