@@ -29,12 +29,17 @@ struct log_config {
     bool access = true;  // One line for each connection of a visitor.
 };
 
+// Of io_uring_config::busy_poll: spins while it has paid off lately.
+inline constexpr std::chrono::nanoseconds busy_poll_auto{-1};
+
 // One ring, for one thread.
 struct io_uring_config {
     std::uint32_t entries = 4096;           // Of the submission queue; 64 to 32768.
     std::uint32_t buffers = 1024;           // In each of two groups; a power of two, 16 to 32768.
     std::uint32_t buffer_size = 16 * 1024;  // Bytes; 4 KiB to 1 MiB.
     bool splice = true;                     // Bulk goes through pipes instead of being copied.
+    // How long to ask the kernel for more before sleeping; 0: not at all.
+    std::chrono::nanoseconds busy_poll = busy_poll_auto;
 };
 
 // One token that may come in at a relay. Its holder proves the key; the relay never sees a token.

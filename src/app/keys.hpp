@@ -44,6 +44,7 @@ enum class value_type {
     count,          // a whole number
     number,         // any number
     time,           // a duration
+    spin_time,      // auto, off or a duration
     size,           // bytes
     text,           // any
     path,           // of a file

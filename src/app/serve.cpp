@@ -72,6 +72,12 @@ result<std::unique_ptr<backend>> open_ring(const io_uring_config& config) {
     return kernel;
 }
 
+busy_poll spinning_of(const io_uring_config& config) {
+    if (config.busy_poll == busy_poll_auto) return busy_poll::when_it_pays();
+    if (config.busy_poll == duration{0}) return {};
+    return busy_poll::always(config.busy_poll);
+}
+
 exit_status end_of(exit_status status, const stop_signals& signals) {
     const int number = signals.ended_by();
     return number == 0 ? status : static_cast<exit_status>(exit_signalled + number);
@@ -83,7 +89,7 @@ exit_status run_relay(const relay_config& config, const log_config& log) {
     stop_signals signals;
     result<std::unique_ptr<backend>> kernel = open_ring(config.io_uring);
     if (!kernel) return exit_host;
-    io_context io{std::move(*kernel)};
+    io_context io{std::move(*kernel), spinning_of(config.io_uring)};
     exit_status status = exit_ok;
     io.run(serve_relay(io, config, log, signals, status));
     print_census(io);
@@ -95,7 +101,7 @@ exit_status run_agent(const agent_config& config, const log_config& log,
     stop_signals signals;
     result<std::unique_ptr<backend>> kernel = open_ring(config.io_uring);
     if (!kernel) return exit_host;
-    io_context io{std::move(*kernel)};
+    io_context io{std::move(*kernel), spinning_of(config.io_uring)};
     exit_status status = exit_ok;
     io.run(serve_agent(io, config, log, output, signals, status));
     print_census(io);

@@ -43,7 +43,7 @@ std::optional<Number> parse_number(std::string_view text) {
 }
 
 std::string format_limit(value_type type, double limit) {
-    if (type == value_type::time)
+    if (type == value_type::time || type == value_type::spin_time)
         return format_duration(duration{static_cast<std::int64_t>(limit)});
     if (type == value_type::size) return format_size(static_cast<std::uint64_t>(limit));
     return fmt::format("{:.0f}", limit);
@@ -75,6 +75,7 @@ std::optional<double> read_number(const config_key& key, const raw_value& value)
             const auto number = parse_number<double>(value.text);
             return number && std::isfinite(*number) ? number : std::nullopt;
         }
+        case value_type::spin_time:
         case value_type::time: {
             if (value.what == kind::list || value.what == kind::boolean) return {};
             const auto time = parse_duration(value.text);
@@ -87,6 +88,9 @@ std::optional<double> read_number(const config_key& key, const raw_value& value)
         }
     }
 }
+
+constexpr std::string_view spin_auto = "auto";
+constexpr std::string_view spin_off = "off";
 
 template <class Number>
 problem assign_number(const config_key& key, Number& field, const raw_value& value) {
@@ -268,7 +272,15 @@ struct assigner {
     problem operator()(std::uint16_t* field) const { return assign_number(key, *field, value); }
     problem operator()(std::uint32_t* field) const { return assign_number(key, *field, value); }
     problem operator()(double* field) const { return assign_number(key, *field, value); }
-    problem operator()(duration* field) const { return assign_number(key, *field, value); }
+    problem operator()(duration* field) const {
+        const bool word = value.what == kind::word || value.what == kind::text;
+        const bool may_be_word = key.type == value_type::spin_time && word;
+        if (may_be_word && (value.text == spin_auto || value.text == spin_off)) {
+            *field = value.text == spin_auto ? busy_poll_auto : duration{0};
+            return {};
+        }
+        return assign_number(key, *field, value);
+    }
     problem operator()(std::string* field) const { return assign_text(key, *field, value); }
     problem operator()(std::vector<std::string>* field) const {
         return assign_texts(key, *field, value);
@@ -309,6 +321,9 @@ struct printer {
         return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
     }
     std::string operator()(const duration* field) const {
+        if (type == value_type::spin_time && *field == busy_poll_auto)
+            return toml_string(spin_auto);
+        if (type == value_type::spin_time && *field == duration{0}) return toml_string(spin_off);
         return toml_string(format_duration(*field));
     }
     std::string operator()(const std::string* field) const { return toml_string(*field); }
@@ -379,6 +394,7 @@ std::string describe_type(const config_key& key) {
             return (limits.power_of_two ? "a power of two " : "a whole number ") + range;
         case value_type::number: return "a number " + range;
         case value_type::time: return "a duration (\"250ms\", \"10s\", \"5m\") " + range;
+        case value_type::spin_time: return "\"auto\", \"off\", or a duration (\"50us\") " + range;
         case value_type::size: return "a size (\"64KiB\", \"1MiB\") " + range;
         case value_type::text: return fmt::format("text of at most {} characters", limits.most);
         case value_type::path: return "the path of a file";

@@ -22,8 +22,12 @@ constexpr std::uint64_t make_user_data(std::uint32_t generation, std::uint32_t i
 
 }  // namespace
 
-io_context::io_context(std::unique_ptr<backend> kernel)
-    : kernel_{std::move(kernel)}, now_{kernel_->now()}, timers_{now_}, batch_(batch_size) {}
+io_context::io_context(std::unique_ptr<backend> kernel, busy_poll spinning)
+    : kernel_{std::move(kernel)},
+      now_{kernel_->now()},
+      timers_{now_},
+      batch_(batch_size),
+      spinning_{spinning} {}
 
 io_context::~io_context() {
     TU_ASSERT(live_operations_ == 0);
@@ -59,11 +63,34 @@ bool io_context::resume_ready() {
 bool io_context::collect(time_point limit) {
     counters_.turns += 1;
     const time_point wake = queue_.empty() ? std::min(limit, timers_.next()) : time_point::min();
-    const std::size_t count = kernel_->wait(wake, batch_);
+    const std::size_t count = wait_for_completions(wake);
     now_ = kernel_->now();
     for (std::size_t i = 0; i < count; ++i) dispatch(batch_[i]);
     timers_.advance(now_);
     return count != 0 || !queue_.empty();
+}
+
+std::size_t io_context::wait_for_completions(time_point wake) {
+    if (!queue_.empty() || spinning_.off()) return ask_kernel(wake);
+    const time_point began = kernel_->now();
+    const duration budget = spinning_.budget(began);
+    const time_point spun = std::min(wake, began + budget);
+    std::size_t count = 0;
+    for (time_point now = began; count == 0 && now < spun;) {
+        count = ask_kernel(time_point::min());
+        const time_point before = std::exchange(now, kernel_->now());
+        if (count == 0) spinning_.paused(now, now - before);
+    }
+    if (budget != duration{0}) counters_.spins += 1;
+    if (count != 0) counters_.spins_paid += 1;
+    else count = ask_kernel(wake);
+    spinning_.waited(kernel_->now() - began, count);
+    return count;
+}
+
+std::size_t io_context::ask_kernel(time_point wake) {
+    counters_.kernel_waits += 1;
+    return kernel_->wait(wake, batch_);
 }
 
 std::uint64_t io_context::enter(op& owner, const descriptor& target) {

@@ -12,6 +12,7 @@
 #include "coro/run_queue.hpp"
 #include "ring/backend.hpp"
 #include "ring/buffer_group.hpp"
+#include "ring/busy_poll.hpp"
 #include "ring/direct_fd.hpp"
 #include "ring/op.hpp"
 #include "ring/timer_wheel.hpp"
@@ -31,11 +32,14 @@ struct io_counters {
     std::uint64_t submissions = 0;
     std::uint64_t completions = 0;
     std::uint64_t late_completions = 0;  // Of an operation that is over: dropped.
+    std::uint64_t kernel_waits = 0;      // System calls for completions, spinning included.
+    std::uint64_t spins = 0;             // Waits that began with spinning,
+    std::uint64_t spins_paid = 0;        // and ended so.
 };
 
 class io_context {
   public:
-    explicit io_context(std::unique_ptr<backend> kernel);
+    explicit io_context(std::unique_ptr<backend> kernel, busy_poll spinning = {});
     io_context(const io_context&) = delete;
     io_context& operator=(const io_context&) = delete;
     // Everything must be home.
@@ -155,6 +159,8 @@ class io_context {
 
     bool resume_ready();
     bool collect(time_point limit);
+    std::size_t wait_for_completions(time_point wake);
+    std::size_t ask_kernel(time_point wake);
     std::uint64_t enter(op& owner, const descriptor& target);
     void dispatch(const completion& what) noexcept;
     void note_error(std::uint32_t slot, int code) noexcept;
@@ -174,6 +180,7 @@ class io_context {
     std::uint64_t live_operations_ = 0;
     std::uint64_t live_descriptors_ = 0;
     std::uint64_t lent_buffers_ = 0;
+    busy_poll spinning_;
     io_counters counters_;
 };
 

@@ -230,7 +230,7 @@ TEST_F(config_loader, all_problems_are_told_in_the_order_of_the_file) {
         "c.toml:5:9: shutdown.grace: \"x\" is not a duration (\"250ms\", \"10s\", \"5m\") from "
         "0s to 1d\n"
         "c.toml:7:1: io_uring.size: unknown key; known here: entries, buffers, buffer_size, "
-        "splice");
+        "splice, busy_poll");
 }
 
 TEST_F(config_loader, text_that_is_no_toml_has_its_place) {

@@ -88,6 +88,15 @@ TEST(assign, takes_zero_where_zero_means_something) {
     EXPECT_NE(say("pool", "max_idle_time", make(kind::integer, "0")), "");
 }
 
+TEST(assign, takes_a_word_or_a_time_for_busy_polling) {
+    EXPECT_EQ(put("io_uring", "busy_poll", make(kind::text, "auto")), "\"auto\"");
+    EXPECT_EQ(put("io_uring", "busy_poll", word("off")), "\"off\"");
+    EXPECT_EQ(put("io_uring", "busy_poll", word("50us")), "\"50us\"");
+    EXPECT_EQ(say("io_uring", "busy_poll", word("on")),
+              "\"on\" is not \"auto\", \"off\", or a duration (\"50us\") from 1us to 1ms");
+    EXPECT_NE(say("io_uring", "busy_poll", word("2ms")), "");
+}
+
 TEST(assign, takes_sizes) {
     EXPECT_EQ(put("io_uring", "buffer_size", make(kind::text, "64KiB")), "\"64KiB\"");
     EXPECT_EQ(put("io_uring", "buffer_size", make(kind::integer, "4096")), "\"4KiB\"");
