@@ -50,9 +50,7 @@ task<result<completion>> multishot::next(cancel_token token) {
         const result<void> woken = co_await arrived_.wait(token);
         if (!woken) co_return woken.error();
     }
-    const completion first = queue_.front();
-    queue_.pop_front();
-    co_return first;
+    co_return queue_.pop_front();
 }
 
 void multishot::completed(const completion& what) noexcept {

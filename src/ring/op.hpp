@@ -7,10 +7,10 @@
 
 #include <coroutine>
 #include <cstdint>
-#include <deque>
 
 #include <tunnel_uring/result.hpp>
 
+#include "base/fifo.hpp"
 #include "coro/cancel.hpp"
 #include "coro/event.hpp"
 #include "ring/backend.hpp"
@@ -130,7 +130,7 @@ class multishot : private op {
 
   private:
     void completed(const completion& what) noexcept override;
-    std::deque<completion> queue_;
+    fifo<completion> queue_;
     event arrived_;
 };
 

@@ -48,8 +48,7 @@ void byte_queue::consume(std::size_t count) noexcept {
     size_ -= count;
     first_ += count;
     while (first_ >= block_pool::block_bytes) {
-        blocks_.give_back(std::move(chain_.front()));
-        chain_.pop_front();
+        blocks_.give_back(chain_.pop_front());
         first_ -= block_pool::block_bytes;
     }
     if (size_ == 0) clear();

@@ -5,12 +5,12 @@
 
 #include <array>
 #include <cstddef>
-#include <deque>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/fifo.hpp"
 
 namespace tunnel_uring {
 
@@ -45,7 +45,7 @@ class byte_queue {
 
   private:
     block_pool& blocks_;
-    std::deque<block_pool::block> chain_;
+    fifo<block_pool::block> chain_;
     std::size_t first_ = 0;  // Consumed bytes of the first block.
     std::size_t size_ = 0;
 };

@@ -200,7 +200,7 @@ task<> exchange::outgrow_window(local_end& from, bool has_bytes) {
 void exchange::send(bytes_view bytes, buffer keep) {
     TU_ASSERT(run_out_ == nullptr);
     segment& last = queued_.emplace_back();
-    last.left = bytes;
+    last.bytes = bytes;
     last.keep = std::move(keep);
     queued_bytes_ += bytes.size();
     lane_.queued(bytes.size());
@@ -214,9 +214,8 @@ void exchange::send_text(frame_type type, std::string text) {
     segment& last = queued_.emplace_back();
     last.type = type;
     last.text = std::move(text);
-    last.left = as_bytes(last.text);
-    queued_bytes_ += last.left.size();
-    lane_.queued(last.left.size());
+    queued_bytes_ += last.text.size();
+    lane_.queued(last.text.size());
     lane_.queue_data(*this);
 }
 
@@ -289,9 +288,7 @@ bool exchange::ends_with_held() const noexcept {
 
 std::string exchange::take_head() {
     if (heads_.empty()) return std::exchange(trailers_, {});
-    std::string first = std::move(heads_.front());
-    heads_.pop_front();
-    return first;
+    return heads_.pop_front();
 }
 
 void exchange::took(std::size_t count) {
@@ -526,22 +523,23 @@ void exchange::gather_control(frame_batch& batch) {
 bool exchange::gather_data(frame_batch& batch) {
     if (!queued_.empty()) {
         segment& front = queued_.front();
+        const bytes_view left = front.left();
         const std::size_t count =
-            std::min<std::uint64_t>({front.left.size(), max_payload, out_.available()});
+            std::min<std::uint64_t>({left.size(), max_payload, out_.available()});
         if (count == 0) return false;  // New credit queues it again.
-        const bool whole = count == front.left.size();
+        const bool whole = count == left.size();
         if (front.text.empty()) {
-            batch.add_data(id_, front.left.first(count), front.keep.share());
+            batch.add_data(id_, left.first(count), front.keep.share());
         } else {
             std::string text = whole && count == front.text.size()
                                    ? std::move(front.text)
-                                   : std::string{as_text(front.left.first(count))};
+                                   : std::string{as_text(left.first(count))};
             batch.add_text(id_, front.type, std::move(text), !whole);
         }
         out_.sent(count);
         queued_bytes_ -= count;
         lane_.unqueued(count);
-        front.left = front.left.subspan(count);
+        front.framed += count;
         if (whole) queued_.pop_front();
         if (!queued_.empty()) return true;
         sender_wake_.notify();

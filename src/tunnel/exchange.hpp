@@ -9,11 +9,11 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <span>
 #include <string>
 
+#include "base/fifo.hpp"
 #include "base/intrusive_list.hpp"
 #include "coro/cancel.hpp"
 #include "coro/event.hpp"
@@ -199,9 +199,13 @@ class exchange final : public list_link<on_control_list>,
     // Queued and not framed yet: bytes in a buffer, or text.
     struct segment {
         frame_type type = frame_type::data;
-        bytes_view left;
+        bytes_view bytes;  // In `keep`.
         buffer keep;
-        std::string text;
+        std::string text;  // Instead of them.
+        std::size_t framed = 0;
+        bytes_view left() const noexcept {
+            return (text.empty() ? bytes : as_bytes(text)).subspan(framed);
+        }
     };
 
     task<> outgrow_window(local_end& from, bool has_bytes);
@@ -225,7 +229,7 @@ class exchange final : public list_link<on_control_list>,
 
     // Outgoing.
     send_direction out_;
-    std::deque<segment> queued_;
+    fifo<segment> queued_;
     std::size_t queued_bytes_ = 0;
     bool ending_ = false;  // `end` follows what is queued.
     bool mark_framed_ = false;
@@ -239,7 +243,7 @@ class exchange final : public list_link<on_control_list>,
 
     // Incoming.
     receive_direction in_;
-    std::deque<std::string> heads_;  // Whole ones that nobody took.
+    fifo<std::string> heads_;  // Whole ones that nobody took.
     std::string head_part_;
     std::string trailers_;
     bool head_seen_ = false;

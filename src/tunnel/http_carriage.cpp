@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <utility>
 
 #include "net/address.hpp"
@@ -11,6 +12,10 @@
 namespace tunnel_uring {
 
 namespace {
+
+// For the fields that are added to most heads.
+constexpr std::size_t forwarded_room = 256;
+constexpr std::size_t framing_room = 128;
 
 std::string address_text(const ip_endpoint& who) {
     std::string text = format(to_socket_address(who));
@@ -87,7 +92,9 @@ open_frame http_carriage::opening(const exchange& both) const {
 
 // The head as the upstream shall get it. What a stranger says of forwarding is not believed.
 std::string http_carriage::forwarded_text() {
-    std::string text = request_.text;
+    std::string text;
+    text.reserve(request_.text.size() + forwarded_room);
+    text = request_.text;
     if (!forwarded_) return text;
     const bool believed = visitor_.trusted;
     std::string chain = address_text(visitor_.address);
@@ -98,8 +105,9 @@ std::string http_carriage::forwarded_text() {
     const std::string_view host = believed && !request_.forwarded_host.empty()
                                       ? std::string_view{request_.forwarded_host}
                                       : request_.host.in(request_.text);
-    text += fmt::format("X-Forwarded-For: {}\r\nX-Forwarded-Proto: {}\r\nX-Forwarded-Host: {}\r\n",
-                        chain, proto, host);
+    fmt::format_to(std::back_inserter(text),
+                   "X-Forwarded-For: {}\r\nX-Forwarded-Proto: {}\r\nX-Forwarded-Host: {}\r\n",
+                   chain, proto, host);
     return text;
 }
 
@@ -201,7 +209,9 @@ task<> http_carriage::write_interim(exchange& both, std::string head) {
 // How the answer's head leaves, and how its body does.
 std::string http_carriage::answer_head(const response_info& info, std::string_view text,
                                        http_body& body) {
-    std::string head = fmt::format("HTTP/1.1 {} {}", info.status, text);
+    std::string head;
+    head.reserve(text.size() + framing_room);
+    fmt::format_to(std::back_inserter(head), "HTTP/1.1 {} {}", info.status, text);
     body = info.declared;
     const bool has_body = may_have_body(info.status, to_head_);
     if (body.framing == body_framing::until_close) body.framing = body_framing::chunked;

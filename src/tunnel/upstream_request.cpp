@@ -16,6 +16,9 @@ namespace {
 // A request's body is kept so far for a second try.
 constexpr std::size_t retained_limit = 64 * 1024;
 
+// For the fields that frame a body, and what else is added to a head.
+constexpr std::size_t framing_room = 128;
+
 // What development servers say who do not know the name that a visitor came by.
 constexpr std::array<std::string_view, 6> host_refusals{
     "Blocked request. This host",  // Vite
@@ -88,7 +91,9 @@ void upstream_request::rewrite_host() {
 
 std::string upstream_request::message_head() const {
     const std::size_t line = text_.find("\r\n");
-    std::string head = text_.substr(0, line);
+    std::string head;
+    head.reserve(text_.size() + framing_room);
+    head.append(text_, 0, line);
     head += " HTTP/1.1";
     head += std::string_view{text_}.substr(line);
     append_framing(head, open_.request.body);
@@ -266,7 +271,9 @@ task<upstream_request::attempt> upstream_request::take_head() {
 }
 
 void upstream_request::send_head(const response_head& head) {
-    std::string whole(response_info_bytes, '\0');
+    std::string whole;
+    whole.reserve(response_info_bytes + head.text.size());
+    whole.resize(response_info_bytes);
     const response_info info{head.status, head.declared};
     encode_response_info(reinterpret_cast<std::byte*>(whole.data()), info);
     whole += head.text;

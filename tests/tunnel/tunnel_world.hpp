@@ -45,6 +45,33 @@ enum class habit {
     hang_up,        // Resets after the first bytes.
 };
 
+// Knows where a service is open.
+class service_watcher final : public relay_observer, public agent_observer {
+  public:
+    void agent_connected(std::string_view, std::string_view) override {}
+    void agent_gone(std::string_view, std::string_view) override {}
+    void connection_refused(std::string_view, std::string_view) override {}
+    void port_opened(std::string_view, std::string_view, std::string_view) override {}
+    void port_closed(std::string_view, std::string_view, std::string_view) override {}
+    void connected(std::string_view) override {}
+    void disconnected(std::string_view, std::string_view) override { open = false; }
+    void retrying(std::string_view, std::string_view, std::uint32_t, duration) override {}
+    void refused(std::string_view, std::uint16_t, std::string_view) override {}
+    void service_open(std::string_view, std::span<const std::string> urls) override {
+        open = true;
+        where = urls.front().substr(std::string_view{"tcp://"}.size());
+        changed.notify_all();
+    }
+    void service_refused(std::string_view, std::uint16_t, std::string_view) override {}
+    void upstream_down(std::string_view, std::string_view) override {}
+    void exchange_ended(std::string_view, std::string_view, const exchange_end&) override {}
+    void request_ended(const request_report&) override {}
+
+    bool open = false;
+    std::string where;
+    event changed;
+};
+
 class world {
   public:
     world(io_context& io, run_facts& facts);
@@ -72,38 +99,12 @@ class world {
     const agent& back() const { return *agent_; }
 
   private:
-    class watcher final : public relay_observer, public agent_observer {
-      public:
-        void agent_connected(std::string_view, std::string_view) override {}
-        void agent_gone(std::string_view, std::string_view) override {}
-        void connection_refused(std::string_view, std::string_view) override {}
-        void port_opened(std::string_view, std::string_view, std::string_view) override {}
-        void port_closed(std::string_view, std::string_view, std::string_view) override {}
-        void connected(std::string_view) override {}
-        void disconnected(std::string_view, std::string_view) override { open = false; }
-        void retrying(std::string_view, std::string_view, std::uint32_t, duration) override {}
-        void refused(std::string_view, std::uint16_t, std::string_view) override {}
-        void service_open(std::string_view, std::span<const std::string> urls) override {
-            open = true;
-            where = urls.front().substr(std::string_view{"tcp://"}.size());
-            changed.notify_all();
-        }
-        void service_refused(std::string_view, std::uint16_t, std::string_view) override {}
-        void upstream_down(std::string_view, std::string_view) override {}
-        void exchange_ended(std::string_view, std::string_view, const exchange_end&) override {}
-        void request_ended(const request_report&) override {}
-
-        bool open = false;
-        std::string where;
-        event changed;
-    };
-
     task<> serve_upstream(habit what, std::uint64_t bytes);
     task<> serve_one(stream visitor, habit what, std::uint64_t bytes);
 
     relay_config relay_config_;
     agent_config agent_config_;
-    watcher watcher_;
+    service_watcher watcher_;
     resolver names_;
     std::optional<listener> upstream_;
     cancel_source upstream_over_;
