@@ -234,12 +234,12 @@ class Bench:
     def direct(self):
         return Way("direct", "direct", {"tcp": self.upstream, "http": self.upstream})
 
-    def relay(self, name):
+    def relay(self, name, *extra):
         """A relay for everything; returns it with the ports for agents and for http visitors."""
         relay = self.children.start(f"{name}-relay", [
             self.binary, "relay", "--listen", f"{LOOPBACK}:0", "--http", f"{LOOPBACK}:0",
             "--tcp-ports", "10000-32000", "--public-key", self.public_key,
-            "--set", "log.access=false"])
+            "--set", "log.access=false", *extra])
         ports = [int(self.children.find(relay, rf"^listening {what} \S+:(\d+)$"))
                  for what in ("control", "http")]
         return relay, *ports
@@ -252,9 +252,10 @@ class Bench:
             "--set", "log.access=false", *extra])
         return agent, int(self.children.find(agent, r"^(?:tcp|http)://\S+:(\d+)$"))
 
-    def tunnel(self, name, title, settings, *extra):
-        """Ours: a relay and two agents, one of each kind."""
-        relay, control, http_port = self.relay(name)
+    def tunnel(self, name, title, settings, *extra, both=()):
+        """Ours: a relay and two agents, one of each kind. `extra` is for the agents."""
+        relay, control, http_port = self.relay(name, *both)
+        extra = (*extra, *both)
         tcp, tcp_port = self.agent(name, control, "tcp", "--remote-port", "0", *extra)
         http, _ = self.agent(name, control, "http", "--subdomain", "app")
         return Way(name, title, {"tcp": tcp_port, "http": http_port},

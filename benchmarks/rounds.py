@@ -6,14 +6,14 @@ import time
 
 import figures
 from processes import Failed, cpu_seconds, machine_busy_seconds, usage
-from shapes import DIRECT, MORE_IS_BETTER, TUNNEL, WARM
+from shapes import DIRECT, MORE_IS_BETTER, SPECIAL, TUNNEL
 
-OURS = (TUNNEL, WARM)
+OURS = (TUNNEL, *SPECIAL)
 
 
 def ways_of(shape, ways):
     return [way for way in ways if way.name in (DIRECT, TUNNEL)
-            or way.name == WARM and shape.warm or way.name not in (DIRECT, *OURS) and shape.peers]
+            or way.name in shape.also or way.name not in (DIRECT, *OURS) and shape.peers]
 
 
 class Measured:

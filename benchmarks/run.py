@@ -31,7 +31,7 @@ import report
 import rounds
 import syscalls
 import targets
-from shapes import DIRECT, SHAPES, TUNNEL, UNITS, WARM
+from shapes import DIRECT, SHAPES, SLEEPING, SPECIAL, TUNNEL, UNITS, WARM
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -68,7 +68,7 @@ def measure_memory(bench, ways, idle):
         measured.setdefault(TUNNEL, []).append(found)
         bench.children.stop([relay, agent])
     for way in ways:
-        if way.name not in (DIRECT, TUNNEL, WARM):
+        if way.name not in (DIRECT, TUNNEL, *SPECIAL):
             try:
                 measured[way.name] = [bench.memory(way.pids, way.ports["tcp"], "tcp", idle)]
             except processes.Failed as reason:
@@ -83,7 +83,9 @@ def set_up(bench, chosen):
                          "--set", "services.tcp.max_connections=20000"),
             bench.tunnel(WARM, "tunnel-uring, warm pool", "32 connections to the upstream ready",
                          "--set", "pool.warm_up_size=32", "--set", "pool.min_idle_connections=32",
-                         "--set", "pool.max_pool_size=100")]
+                         "--set", "pool.max_pool_size=100"),
+            bench.tunnel(SLEEPING, "tunnel-uring, without spinning", "io_uring.busy_poll = off",
+                         both=("--set", "io_uring.busy_poll=off"))]
     skipped = {}
     if chosen.peers is not None:
         wanted = set(filter(None, chosen.peers.split(",")))
@@ -205,7 +207,7 @@ def main():
             pathlib.Path(path).write_text(text(), encoding="utf-8")
     if chosen.compare:
         older = json.loads(pathlib.Path(chosen.compare).read_text(encoding="utf-8"))
-        if compare.compare(result, older, chosen.fail_regress, (TUNNEL, WARM), print):
+        if compare.compare(result, older, chosen.fail_regress, (TUNNEL, *SPECIAL), print):
             return 6
     return 1 if rounds.failures_of_ours(result) else 0
 

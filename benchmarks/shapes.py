@@ -2,7 +2,9 @@
 
 import dataclasses
 
-DIRECT, TUNNEL, WARM = "direct", "tunnel", "warm"
+DIRECT, TUNNEL, WARM, SLEEPING = "direct", "tunnel", "warm", "sleeping"
+# Ours, with settings for some shapes only.
+SPECIAL = (WARM, SLEEPING)
 MORE_IS_BETTER = {"per_s", "gb_per_s"}
 UNITS = {"per_s": "1/s", "gb_per_s": "GB/s", "p50_us": "p50 µs", "p99_us": "p99 µs",
          "p99_9_us": "p99.9 µs"}
@@ -17,7 +19,7 @@ class Shape:
     figures: tuple
     kind: str = "tcp"  # Which of a way's ports: tcp or http.
     peers: bool = True      # Measured through peers too.
-    warm: bool = False      # Also through the tunnel with a warm pool.
+    also: tuple = ()        # Of SPECIAL.
     seconds: float = 0.5    # For one measurement.
     idle: int = 0           # Connections that only stand there.
 
@@ -42,7 +44,7 @@ def _ask(*arguments):
 def _ping_pong():
     for size, name in ((64, "64 B"), (1024, "1 KiB"), (16384, "16 KiB")):
         yield Shape(f"ping-pong-{size}", f"ping-pong {name}, 1 stream", _ask("--size", size),
-                    ("p50_us", "p99_us"), peers=size != 1024)
+                    ("p50_us", "p99_us"), peers=size != 1024, also=(SLEEPING,))
     for size, name in ((64, "64 B"), (1024, "1 KiB"), (16384, "16 KiB")):
         yield Shape(f"ping-pong-{size}-x64", f"ping-pong {name}, 64 streams",
                     _ask("--size", size, "--streams", 64), ("per_s", "p99_us"), peers=size == 64)
@@ -59,16 +61,16 @@ def _bulk():
 
 def _connections():
     yield Shape("connect-alone", "new connections, one after another",
-                _ask("--connect", "--size", 1), ("p50_us", "p99_us"), warm=True)
+                _ask("--connect", "--size", 1), ("p50_us", "p99_us"), also=(WARM,))
     yield Shape("connect-paced", "new connection every 2 ms",
-                _ask("--connect", "--size", 1, "--rate", 500), ("p50_us", "p99_us"), warm=True)
+                _ask("--connect", "--size", 1, "--rate", 500), ("p50_us", "p99_us"), also=(WARM,))
     yield Shape("connect-x16", "new connections at 16",
-                _ask("--connect", "--streams", 16), ("per_s", "p99_us"), warm=True)
+                _ask("--connect", "--streams", 16), ("per_s", "p99_us"), also=(WARM,))
 
 
 def _http():
     yield Shape("http-alone", "http keep-alive at 1", _ask("--size", 128), ("p50_us", "p99_us"),
-                "http")
+                "http", also=(SLEEPING,))
     yield Shape("http-x64", "http keep-alive at 64", _ask("--size", 128, "--streams", 64),
                 ("per_s", "p99_us"), "http")
     yield Shape("http-connect-x16", "http, connection per request at 16",
