@@ -42,6 +42,17 @@ struct io_uring_config {
     std::chrono::nanoseconds busy_poll = busy_poll_auto;
 };
 
+// Where a role tells about itself: HTTP for machines and for `tunnel-uring status`.
+struct admin_config {
+    // A numeric "host:port" (port 0: any) or "unix:/path", which only its owner may use; "": off.
+    std::string listen = "127.0.0.1:4040";
+    // When it cannot listen there the role does not start; else it goes on without.
+    bool required = false;
+    bool prometheus = true;  // GET /metrics.
+    // How far back rates and quantiles look; pools have their own.
+    std::chrono::nanoseconds metrics_window = std::chrono::seconds{60};
+};
+
 // One token that may come in at a relay. Its holder proves the key; the relay never sees a token.
 struct token_grant {
     std::string name;
@@ -98,6 +109,7 @@ struct relay_config {
     std::chrono::nanoseconds heartbeat = std::chrono::seconds{3};
     std::chrono::nanoseconds heartbeat_loss = std::chrono::seconds{8};
     std::chrono::nanoseconds grace = std::chrono::seconds{30};
+    admin_config admin;
     io_uring_config io_uring;
 };
 
@@ -157,6 +169,8 @@ struct pool_config : profile_times {
     std::uint32_t acquire_queue = 1024;
     std::uint32_t max_failures = 3;                                // Health checks in a row.
     std::chrono::nanoseconds lease_limit = std::chrono::hours{1};  // 0: none.
+    // How far back rates, averages and quantiles look.
+    std::chrono::nanoseconds metrics_window = std::chrono::seconds{60};
     circuit_breaker_config circuit_breaker;
     degrade_config degrade;
 };
@@ -231,6 +245,7 @@ struct agent_config {
     reconnect_config reconnect;
     std::vector<service_config> services;
     std::chrono::nanoseconds grace = std::chrono::seconds{30};
+    admin_config admin;
     io_uring_config io_uring;
 };
 

@@ -14,6 +14,8 @@ constexpr duration taken_pause = 20ms;
 
 error cannot_listen(const socket_address& where, int code) {
     const std::string at = format(where);
+    if (where.family() == AF_UNIX)
+        return error{code, "cannot listen on " + at + ": " + std::strerror(code)};
     switch (code) {
         case EADDRINUSE:
             return error{code, "cannot listen on " + at +

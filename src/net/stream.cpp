@@ -156,6 +156,11 @@ socket_address stream::peer_address() const noexcept {
     return address ? *address : socket_address{};
 }
 
+std::optional<duration> stream::round_trip_time() const noexcept {
+    const result<duration> time = io_->kernel().round_trip_time(get().fd);
+    return time ? std::optional{*time} : std::nullopt;
+}
+
 bool stream::is_tcp() const noexcept {
     const sa_family_t family = local_address().family();
     return family == AF_INET || family == AF_INET6;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <span>
 
 #include "ring/io_context.hpp"
@@ -71,6 +72,7 @@ class stream {
     socket_address local_address() const noexcept;
     socket_address peer_address() const noexcept;
     bool is_tcp() const noexcept;
+    std::optional<duration> round_trip_time() const noexcept;
     void close() noexcept { socket_.reset(); }
     // The peer sees a reset (TCP), whatever is still under way.
     void abort() noexcept;

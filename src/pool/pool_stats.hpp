@@ -96,7 +96,7 @@ struct pool_stats {
     pool_times times;
     std::uint64_t leak_detected = 0;
 
-    // ── of the last minute; empty where nothing happened ──
+    // ── of the last metrics_window; empty where nothing happened ──
     std::optional<duration> acquire_time_p99;
     std::optional<duration> create_time_avg;
     std::optional<double> reuse_rate;

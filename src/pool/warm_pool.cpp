@@ -24,7 +24,6 @@ constexpr duration infancy = 1s;
 // an upstream that hangs up at once is seen; and for a moment where that is next to nothing.
 constexpr duration least_validation = 1ms;
 // Of the rates and quantiles of snapshot().
-constexpr duration rates_window = 60s;
 
 bool connects_beforehand(const pool_config& limits, const pool_policy& policy) {
     if (policy.kind == pool_kind::off) return false;
@@ -66,7 +65,7 @@ warm_pool::warm_pool(io_context& io, dial_source& dial, const pool_config& limit
       next_dial_{io.now()},
       recovering_until_{io.now()},
       losses_since_{io.now()},
-      window_{rates_window, io.now()},
+      window_{limits.metrics_window, io.now()},
       started_at_{io.now()} {
     TU_ASSERT(limits_.max_pool_size > 0);
 }

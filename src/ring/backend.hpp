@@ -111,11 +111,14 @@ class backend {
     virtual result<int> open_socket(int family) = 0;   // stream, non-blocking, close-on-exec
     virtual result<std::uint32_t> attach(int fd) = 0;  // into the file table; ENFILE when full
     virtual void detach(std::uint32_t slot) = 0;
+    // A unix socket is its owner's alone (mode 0600), from before anybody can connect.
     virtual result<void> bind(int fd, const socket_address& address) = 0;
     virtual result<void> listen(int fd, int backlog) = 0;
     virtual result<socket_address> local_address(int fd) = 0;
     virtual result<socket_address> peer_address(int fd) = 0;
     virtual result<void> set_option(int fd, socket_option option, int value) = 0;
+    // Of a TCP connection, smoothed (TCP_INFO).
+    virtual result<duration> round_trip_time(int fd) = 0;
     // EAGAIN when the socket takes nothing now; may be short.
     virtual result<std::size_t> try_send(int fd, std::span<const iovec> vectors) = 0;
     // 0 is the end of the stream; EAGAIN when nothing is there.

@@ -5,6 +5,8 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -158,7 +160,10 @@ class uring_backend final : public backend {
     }
 
     result<void> bind(int fd, const socket_address& address) override {
-        return check_call(::bind(fd, address.get(), address.length));
+        if (::bind(fd, address.get(), address.length) != 0) return error{errno};
+        if (address.family() != AF_UNIX) return {};
+        const auto* const path = reinterpret_cast<const sockaddr_un*>(address.get());
+        return check_call(::chmod(path->sun_path, S_IRUSR | S_IWUSR));
     }
     result<void> listen(int fd, int backlog) override { return check_call(::listen(fd, backlog)); }
 
@@ -176,6 +181,12 @@ class uring_backend final : public backend {
     }
 
     result<void> set_option(int fd, socket_option option, int value) override;
+    result<duration> round_trip_time(int fd) override {
+        tcp_info info{};
+        socklen_t length = sizeof info;
+        if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return error{errno};
+        return duration{std::chrono::microseconds{info.tcpi_rtt}};
+    }
 
     result<std::size_t> try_send(int fd, std::span<const iovec> vectors) override {
         msghdr message{};

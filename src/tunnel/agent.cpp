@@ -29,10 +29,15 @@ result<Message> expect(result<control_message> got) {
 
 struct agent::relay_link {
     relay_link(host_port address, std::size_t services_count, const backoff& delays)
-        : where{std::move(address)}, ports(services_count), retry{delays} {}
+        : where{std::move(address)}, ports(services_count), retry{delays}, places(services_count) {}
     host_port where;
     std::vector<std::uint16_t> ports;  // By service: what it has, or had last.
     backoff retry;
+    // ── for status() ──
+    live* now = nullptr;  // Until its control channel ends.
+    time_point since;     // Of the session, or of its loss.
+    std::string trouble;
+    std::vector<service_place> places;  // By service.
 };
 
 struct agent::live {
@@ -86,6 +91,7 @@ agent::agent(io_context& io, const agent_config& config, name_source& names,
         relays_.push_back(std::make_unique<relay_link>(
             *where, config.services.size(),
             backoff{delays.initial, delays.max, delays.multiplier, random_()}));
+        relays_.back()->since = io.now();
     }
 }
 
@@ -130,6 +136,30 @@ void agent::listen_to(upstream& service) {
     });
 }
 
+agent_status agent::status() const {
+    agent_status out;
+    out.exchanges = exchanges_;
+    for (const auto& service : services_) {
+        service_status& told = out.services.emplace_back();
+        told.config = &service->config();
+        told.pool = service->pool().snapshot();
+    }
+    for (const auto& relay : relays_) {
+        session_status& told = out.relays.emplace_back();
+        told.relay = relay->where.text();
+        told.connected = relay->now != nullptr;
+        told.lasting = io_.now() - relay->since;
+        told.places = relay->places;
+        if (relay->now == nullptr) {
+            told.trouble = relay->trouble;
+            continue;
+        }
+        told.round_trip = relay->now->control.round_trip_time();
+        told.lanes = relay->now->lanes.lanes();
+    }
+    return out;
+}
+
 // ── sessions ──
 
 task<> agent::supervise(relay_link& relay, cancel_token drain) {
@@ -143,14 +173,20 @@ task<> agent::supervise(relay_link& relay, cancel_token drain) {
         if (why.empty()) {
             if (relay.retry.attempts() > 0) relay.retry.reset();
             live& session = *now;
+            relay.now = &session;
+            relay.since = io_.now();
             watcher_.connected(name);
             sessions_.start(hold(relay, std::move(now), drain));
             const result<void> over = co_await session.control_ended.wait();
             static_cast<void>(over);
             why = session.why_over;
+            relay.now = nullptr;
+            relay.since = io_.now();
+            relay.places.assign(services_.size(), {});
             watcher_.disconnected(name, why);
             if (io_.now() - began >= config_.reconnect.reset_after) relay.retry.reset();
         }
+        relay.trouble = why;
         if (leaving.requested()) break;
         const duration delay = relay.retry.next();
         watcher_.retrying(name, why, relay.retry.attempts(), delay);
@@ -261,12 +297,15 @@ task<> agent::read_control(relay_link& relay, live& now) {
             where.host = open->host.empty() ? now.relay_host : open->host;
             where.port = open->port;
             const std::string url = "tcp://" + where.text();
+            relay.places[open->service] = {{url}, {}};
             watcher_.service_open(services_[open->service]->config().name, {&url, 1});
         } else if (const auto* const named = std::get_if<names_registered_message>(&*got)) {
             if (named->service >= services_.size()) continue;
+            relay.places[named->service] = {named->urls, {}};
             watcher_.service_open(services_[named->service]->config().name, named->urls);
         } else if (const auto* const no = std::get_if<register_refused_message>(&*got)) {
             if (no->service >= services_.size()) continue;
+            relay.places[no->service] = {{}, no->sentence};
             // A former port that another has now is not worth insisting on.
             const bool insisting = services_[no->service]->config().remote_port == 0 &&
                                    std::exchange(relay.ports[no->service], 0) != 0;

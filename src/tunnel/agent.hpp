@@ -17,6 +17,7 @@
 #include "tunnel/control_channel.hpp"
 #include "tunnel/observer.hpp"
 #include "tunnel/session.hpp"
+#include "tunnel/status.hpp"
 #include "tunnel/upstream.hpp"
 #include "wire/handshake.hpp"
 
@@ -34,7 +35,7 @@ class agent final : private exchange_host {
     task<> run(cancel_token drain, cancel_token stop);
 
     const byte_counters& counters() const noexcept { return path_.counters; }
-    // Done when every service's warm-up is; for READY notifications.
+    agent_status status() const;
     const std::vector<std::unique_ptr<upstream>>& services() const noexcept { return services_; }
 
   private:

@@ -3,11 +3,14 @@
 
 #include <tunnel_uring/config.hpp>
 
+#include <array>
 #include <cstdint>
+#include <optional>
 
 #include "net/pipe_pool.hpp"
 #include "ring/io_context.hpp"
 #include "tunnel/byte_queue.hpp"
+#include "wire/frame.hpp"
 
 namespace tunnel_uring {
 
@@ -30,6 +33,8 @@ struct byte_counters {
     std::uint64_t exchanges_opened = 0;
     std::uint64_t exchanges_clean = 0;
     std::uint64_t exchanges_reset = 0;
+    // Those by reset_reason; at 0 those without one, or with one of a newer peer.
+    std::array<std::uint64_t, reset_reasons_count + 1> resets{};
     std::uint64_t bytes_from_local = 0;
     std::uint64_t bytes_to_local = 0;
     std::uint64_t lane_sends = 0;
@@ -38,6 +43,11 @@ struct byte_counters {
     std::uint64_t spliced_bytes = 0;
     std::uint64_t splices = 0;
 
+    void count_reset(std::optional<reset_reason> why) noexcept {
+        const std::size_t number = why ? static_cast<std::size_t>(*why) : 0;
+        resets[number <= reset_reasons_count ? number : 0] += 1;
+        exchanges_reset += 1;
+    }
     void count_splice(std::size_t bytes) noexcept {
         spliced_bytes += bytes;
         splices += 1;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "coro/event.hpp"
@@ -27,6 +28,9 @@ class control_channel {
     void trust() noexcept { bytes_limit_ = session_bytes_limit; }
     void shutdown() noexcept { static_cast<void>(connection_.shutdown_send()); }
     void close() noexcept { connection_.close(); }
+    std::optional<duration> round_trip_time() const noexcept {
+        return connection_.round_trip_time();
+    }
 
   private:
     stream connection_;

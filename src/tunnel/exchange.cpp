@@ -45,7 +45,8 @@ exchange::~exchange() {
     TU_ASSERT(settled());
     lane_.remove(*this);
     if (window_ > first_window) path_.budget.release(window_ - first_window);
-    ++(end_.clean ? path_.counters.exchanges_clean : path_.counters.exchanges_reset);
+    if (end_.clean) path_.counters.exchanges_clean += 1;
+    else path_.counters.count_reset(end_.reason);
 }
 
 void exchange::open(const open_frame& what, std::string head) {

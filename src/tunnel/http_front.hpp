@@ -37,6 +37,7 @@ class http_front {
 
     // ── names ──
     http_names& names() noexcept { return names_; }
+    const http_names& names() const noexcept { return names_; }
     // "app" → "app.<domain>".
     std::string below_domain(std::string_view name) const;
     // The part of `name` below the domain; nothing where it is elsewhere.
@@ -50,6 +51,7 @@ class http_front {
     byte_path& path() noexcept { return path_; }
     relay_observer& watcher() noexcept { return watcher_; }
     bool draining() const noexcept { return draining_; }
+    std::size_t visitors() const noexcept { return visitors_count_; }
     cancel_token drain_token() noexcept { return drain_.token(); }
     cancel_token stop_token() noexcept { return visitors_.token(); }
     bool is_trusted(const ip_endpoint& who) const noexcept;

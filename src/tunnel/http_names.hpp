@@ -31,6 +31,8 @@ class http_names {
     // Who has exactly this one.
     http_service* holder(std::string_view name) const;
 
+    std::size_t count() const noexcept { return services_.size(); }
+
     // Whom a visitor means: the name itself, else the longest zone that it lies in.
     http_service* find(std::string_view host) const;
     // Whether somebody had it not long ago: an agent that will probably be back.

@@ -19,6 +19,8 @@ constexpr duration greeting_limit = 5s;
 constexpr std::size_t greeting_connections = 1024;
 // The holder of a port is asked whether it is still there before another may have it.
 constexpr duration probe_limit = 1s;
+// One page of status names so many of them.
+constexpr std::size_t agents_told = 100;
 constexpr std::string_view not_authorised =
     "not authorised: the relay does not know this token; add its public key to [[relay.tokens]]";
 
@@ -55,6 +57,7 @@ struct relay::agent_link {
     const token_grant* grant = nullptr;
     std::uint64_t id = 0;
     std::uint32_t max_exchanges = 0;
+    time_point since;
     lane_secret secret{};
     control_channel control;
     session lanes;
@@ -121,6 +124,26 @@ task<result<void>> relay::listen() {
 std::optional<socket_address> relay::http_address() const noexcept {
     if (!http_) return {};
     return http_->address();
+}
+
+relay_status relay::status() const {
+    relay_status out;
+    out.control = control_at_;
+    out.http = http_address();
+    out.draining = draining_;
+    out.exchanges = exchanges_;
+    out.ports = ports_.size();
+    if (http_) out.names = http_->names().count();
+    if (http_) out.visitors = http_->visitors();
+    for (const auto& [id, link] : by_id_) {
+        const lane_counts lanes = link->lanes.lanes();
+        out.lanes.add(lanes);
+        if (out.agents.size() >= agents_told) continue;
+        out.agents.push_back({link->name, link->from, io_.now() - link->since,
+                              link->control.round_trip_time(), lanes});
+    }
+    out.agents_count = by_id_.size();
+    return out;
 }
 
 task<> relay::run(cancel_token drain, cancel_token stop) {
@@ -278,6 +301,7 @@ task<std::string> relay::authenticate(agent_link& link, hello_message hello, can
     link.id = load_big_endian<std::uint64_t>(id.data());
     link.secret = welcome.secret;
     welcome.session = link.id;
+    link.since = io_.now();
     by_id_.emplace(link.id, &link);
     link.control.trust();
     link.control.send(welcome);

@@ -17,6 +17,7 @@
 #include "tunnel/http_front.hpp"
 #include "tunnel/observer.hpp"
 #include "tunnel/session.hpp"
+#include "tunnel/status.hpp"
 #include "wire/handshake.hpp"
 
 namespace tunnel_uring {
@@ -39,6 +40,7 @@ class relay {
 
     const byte_counters& counters() const noexcept { return path_.counters; }
     std::size_t agents() const noexcept { return by_id_.size(); }
+    relay_status status() const;
 
   private:
     struct agent_link;    // One agent's session.

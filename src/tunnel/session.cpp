@@ -81,6 +81,16 @@ std::size_t session::exchanges() const noexcept {
     return sum;
 }
 
+lane_counts session::lanes() const noexcept {
+    lane_counts now;
+    now.shared = lanes_count_;
+    now.bulk_sending = bulk_out_.standing();
+    now.bulk_busy = bulk_out_.busy();
+    now.bulk_receiving = bulk_in_.standing();
+    now.exchanges = exchanges();
+    return now;
+}
+
 bool session::serves(std::uint32_t number) noexcept {
     bool found = false;
     lanes_.for_each([&found, number](shared_lane& lane) {

@@ -11,6 +11,7 @@
 #include "tunnel/bulk_lane.hpp"
 #include "tunnel/byte_path.hpp"
 #include "tunnel/shared_lane.hpp"
+#include "tunnel/status.hpp"
 
 namespace tunnel_uring {
 
@@ -46,6 +47,7 @@ class session final : private lane_owner {
     shared_lane* least_busy() noexcept;
     std::size_t shared_lanes() const noexcept { return lanes_count_; }
     std::size_t exchanges() const noexcept;
+    lane_counts lanes() const noexcept;
     bulk_senders& bulk_out() noexcept { return bulk_out_; }
     bulk_receivers& bulk_in() noexcept { return bulk_in_; }
 

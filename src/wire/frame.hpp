@@ -57,6 +57,8 @@ enum class reset_reason : std::uint16_t {
     upstream_garbage = 12,
 };
 
+inline constexpr std::size_t reset_reasons_count = 12;
+
 // A few words for logs: "the upstream refused the connection".
 std::string_view describe(reset_reason reason) noexcept;
 

@@ -72,6 +72,7 @@ class observed_kernel final : public backend {
     result<void> set_option(int fd, socket_option option, int value) override {
         return ++calls_, kernel_->set_option(fd, option, value);
     }
+    result<duration> round_trip_time(int fd) override { return kernel_->round_trip_time(fd); }
     result<std::size_t> try_send(int fd, std::span<const iovec> vectors) override {
         return ++calls_, kernel_->try_send(fd, vectors);
     }

@@ -97,6 +97,7 @@ class kernel final : public backend {
     result<socket_address> local_address(int fd) override;
     result<socket_address> peer_address(int fd) override;
     result<void> set_option(int fd, socket_option option, int value) override;
+    result<duration> round_trip_time(int) override { return error{EOPNOTSUPP}; }
     result<std::size_t> try_send(int fd, std::span<const iovec> vectors) override;
     result<std::size_t> try_receive(int fd, bytes_span memory) override;
     result<pipe_ends> open_pipe(std::size_t wanted) override;
