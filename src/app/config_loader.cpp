@@ -323,6 +323,10 @@ class loader {
         settings& all = out_.values;
         all.agent.grace = all.relay.grace = all.grace;
         all.agent.io_uring = all.relay.io_uring = all.io_uring;
+        all.admin.required = out_.origins.contains("admin.listen");
+        all.agent.admin = all.relay.admin = all.admin;
+        for (service_config& service : all.agent.services)
+            service.pool.metrics_window = all.admin.metrics_window;
         all.relay.tcp_ports_first = all.tcp_ports.first;
         all.relay.tcp_ports_last = all.tcp_ports.second;
         cap_pools();

@@ -167,6 +167,22 @@ void check_http_front(loaded_config& config) {
                         host, http.domain));
 }
 
+void check_admin(loaded_config& config) {
+    const std::string& listen = config.values.admin.listen;
+    const auto taken = [&](const std::string& other, const std::string& key) {
+        if (listen != other || listen.ends_with(":0") || listen.empty()) return;
+        add(config, "admin.listen", key,
+            fmt::format("{} is {} too; take another port", other, key));
+    };
+    taken(config.values.relay.control_listen, "relay.control_listen");
+    taken(config.values.relay.http.listen, "relay.http_listen");
+    const result<host_port> where = parse_host_port(listen);
+    if (listen.empty() || !where || is_loopback(to_socket_address(*where))) return;
+    config.warnings.push_back(fmt::format(
+        "admin.listen, {}, is beyond loopback: whoever reaches it reads metrics and status",
+        listen));
+}
+
 // A path in the config file is meant from where that file is.
 std::string token_file_path(const loaded_config& config) {
     const std::filesystem::path path{config.values.token_file};
@@ -225,6 +241,7 @@ void check_rules(loaded_config& config) {
     check_services(config);
     check_http_front(config);
     check_tokens(config);
+    check_admin(config);
 }
 
 void require_agent(loaded_config& config) {

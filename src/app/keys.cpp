@@ -50,6 +50,11 @@ constexpr std::array tables{
                  "services"},
     config_table{"relay", "The public end: `tunnel-uring relay`."},
     config_table{"relay.tokens", "One entry for each token that may come in.", true},
+    config_table{"admin",
+                 "Where an agent or a relay tells about itself, by HTTP: `/status` (what "
+                 "`tunnel-uring status` shows), `/metrics`, `/healthz` and `/readyz`. Nobody has "
+                 "to prove who he is, so keep it to this host."},
+    config_table{"metrics", "What `/metrics` tells; see metrics.md."},
     config_table{"log", "What is told on stderr."},
     config_table{"io_uring", "The ring under everything."},
     config_table{"shutdown", "The end."},
@@ -498,6 +503,19 @@ constexpr std::array keys{
                "Names elsewhere that its services may have: `app.example.com`, `*.example.com` for "
                "that zone, `*` for any.",
                TU_SLOT(grant->hostnames)},
+
+    config_key{"admin", "listen", type::admin_address, long_text,
+               "An address of this host (port 0: any), or `unix:/path`, which only its owner may "
+               "use. Empty or `off`: nowhere. Where the default is taken by another, the command "
+               "goes on without; what is said here must be had.",
+               TU_SLOT(all.admin.listen)},
+    config_key{"metrics", "prometheus", type::boolean, one_word,
+               "Answer GET /metrics, in the text format of Prometheus.",
+               TU_SLOT(all.admin.prometheus)},
+    config_key{"metrics", "window", type::time, between(1s, 1h),
+               "How far back rates, averages and quantiles look (`*_p99`, `*_avg`, `*_rate`), in "
+               "metrics and alerts.",
+               TU_SLOT(all.admin.metrics_window)},
 
     config_key{"log", "level", type::choice, one_word, "Lines of less weight are left out.",
                TU_SLOT(all.log.level)},

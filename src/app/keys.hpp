@@ -25,6 +25,7 @@ struct settings {
     pool_config pool;  // Where every service's own pool starts from.
     log_config log;
     io_uring_config io_uring;
+    admin_config admin;
     duration grace = agent_config{}.grace;
     std::string token_file;
     port_range tcp_ports{relay_config{}.tcp_ports_first, relay_config{}.tcp_ports_last};
@@ -54,6 +55,7 @@ enum class value_type {
     relay_addresses,
     listen_address,           // a numeric host:port
     optional_listen_address,  // that, or ""
+    admin_address,            // that, unix:/path, off or ""
     host_address,             // a numeric host
     token,
     public_key,

@@ -7,6 +7,9 @@
 #include <optional>
 #include <random>
 
+#include "admin/admin_server.hpp"
+#include "admin/agent_pages.hpp"
+#include "admin/relay_pages.hpp"
 #include "app/role_logs.hpp"
 #include "app/signals.hpp"
 #include "base/log.hpp"
@@ -29,10 +32,57 @@ void print_census(const io_context& io) {
     std::fputs(line.c_str(), stderr);
 }
 
+// Where the role tells about itself. Without what was asked for it does not start.
+class admin_door {
+  public:
+    // `announce`: on stdout too.
+    admin_door(io_context& io, const admin_config& config, admin_pages& pages, bool announce)
+        : config_{config}, announce_{announce} {
+        if (!config.listen.empty()) server_.emplace(io, config, pages);
+    }
+
+    task<bool> open(cancel_token stop) {
+        if (!server_ || !config_.required) co_return true;
+        const result<void> opened = co_await server_->open(stop);
+        if (!opened) {
+            log_error("admin.cannot_start",
+                      fmt::format("{} (admin.listen, --admin)", opened.error().message()));
+            co_return false;
+        }
+        opened_ = true;
+        co_return true;
+    }
+    task<> run(cancel_token stop) {
+        if (!server_) co_return;
+        if (!opened_) {
+            const result<void> opened = co_await server_->open(stop);
+            if (stop.requested()) co_return;
+            if (!opened) {
+                log_info("admin.off",
+                         fmt::format("{}; going on without /metrics and status: --admin <addr> "
+                                     "takes another, --admin off none",
+                                     opened.error().message()));
+                co_return;
+            }
+        }
+        const std::string where = format(server_->address());
+        if (announce_) say("listening admin " + where);
+        else log_debug("admin.listening", "metrics and status are here", {{"address", where}});
+        co_await server_->run(stop);
+    }
+
+  private:
+    const admin_config& config_;
+    const bool announce_;
+    std::optional<admin_server> server_;
+    bool opened_ = false;
+};
+
 task<> serve_relay(io_context& io, const relay_config& config, const log_config& log,
                    stop_signals& signals, exit_status& status) {
     relay_log watcher{log};
-    relay serving{io, config, watcher};
+    relay_meter meter{io, config.admin.metrics_window, watcher};
+    relay serving{io, config, meter};
     const result<void> listening = co_await serving.listen();
     if (!listening) {
         log_error("relay.cannot_start", listening.error().message());
@@ -42,9 +92,17 @@ task<> serve_relay(io_context& io, const relay_config& config, const log_config&
     say("listening control " + format(serving.control_address()));
     const std::optional<socket_address> http = serving.http_address();
     if (http && !config.http.listen.empty()) say("listening http " + format(*http));
+    relay_pages pages{io, config, serving, meter};
+    admin_door admin{io, config.admin, pages, true};
+    const bool opened = co_await admin.open({});
+    if (!opened) {
+        status = exit_host;
+        co_return;
+    }
     cancel_source over;
     nursery watching;
     watching.start(signals.watch(io, over.token()));
+    watching.start(admin.run(over.token()));
     co_await serving.run(signals.drain(), signals.stop());
     over.request();
     co_await watching.join();
@@ -54,10 +112,20 @@ task<> serve_agent(io_context& io, const agent_config& config, const log_config&
                    const agent_output& output, stop_signals& signals, exit_status& status) {
     agent_log watcher{config, log, output, signals};
     resolver names{io};
-    agent serving{io, config, names, watcher, std::random_device{}()};
+    agent_meter meter{io, config, watcher};
+    agent serving{io, config, names, meter, std::random_device{}()};
+    agent_pages pages{io, config, serving, meter};
+    admin_door admin{io, config.admin, pages, output.what == agent_output::form::services};
+    const bool opened = co_await admin.open({});
+    if (!opened) {
+        status = exit_host;
+        co_return;
+    }
     cancel_source over;
     nursery watching;
     watching.start(signals.watch(io, over.token()));
+    watching.start(admin.run(over.token()));
+    const on_cancel draining{signals.drain(), [&pages]() noexcept { pages.drain(); }};
     co_await serving.run(signals.drain(), signals.stop());
     over.request();
     co_await watching.join();

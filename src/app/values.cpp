@@ -127,6 +127,19 @@ problem check_address(std::string& text, value_type type) {
     return {};
 }
 
+// Nobody proves who he is there: a port alone means this host's own.
+problem check_admin_address(std::string& text) {
+    if (text == "off") text.clear();
+    if (text.empty()) return {};
+    const result<host_port> where = parse_host_port(text);
+    if (where && where->is_unix()) return {};
+    if (!where || !where->host.empty()) return check_address(text, value_type::listen_address);
+    host_port address = *where;
+    address.host = "127.0.0.1";
+    text = address.text();
+    return {};
+}
+
 problem check_name(const config_key& key, const std::string& text) {
     const bool good = std::all_of(text.begin(), text.end(), [](unsigned char character) {
         return std::isalnum(character) != 0 ||
@@ -163,6 +176,7 @@ problem check_text(const config_key& key, value_type type, std::string& text) {
         }
         case value_type::optional_listen_address:
             return text.empty() ? problem{} : check_address(text, value_type::listen_address);
+        case value_type::admin_address: return check_admin_address(text);
         case value_type::domain: return check_domain(text);
         case value_type::public_url: return check_public_url(text);
         case value_type::networks: return check_network(text);
@@ -407,6 +421,8 @@ std::string describe_type(const config_key& key) {
         case value_type::listen_address: return "an address to listen on, such as 0.0.0.0:7443";
         case value_type::optional_listen_address:
             return "an address to listen on, such as 0.0.0.0:8080, or \"\"";
+        case value_type::admin_address:
+            return "an address to listen on, such as 127.0.0.1:4040, unix:/path, or \"\"";
         case value_type::domain: return "a DNS name, such as tunnel.example.com";
         case value_type::public_url:
             return "a URL without a path, such as https://tunnel.example.com, or \"\"";
