@@ -9,6 +9,7 @@
 #include "app/nearest.hpp"
 #include "base/check.hpp"
 #include "base/log.hpp"
+#include "base/units.hpp"
 
 namespace tunnel_uring {
 
@@ -21,6 +22,7 @@ constexpr unsigned for_tcp = bit(command::tcp);
 constexpr unsigned for_target = for_http | for_tcp;
 constexpr unsigned for_agent = bit(command::agent);
 constexpr unsigned for_relay = bit(command::relay);
+constexpr unsigned for_status = bit(command::status);
 constexpr unsigned for_check = bit(command::check);
 constexpr unsigned for_token = bit(command::token);
 
@@ -112,6 +114,9 @@ constexpr std::array flags{
     command_flag{for_demo, '\0', "keep", "", "stay up and print the address, until Ctrl+C",
                  &invocation::keep},
 
+    command_flag{for_status, '\0', "watch", "<interval>", "again and again, such as 1s",
+                 &invocation::watch},
+
     command_flag{for_check, '\0', "offline", "", "ask no relay", &invocation::offline},
     command_flag{for_check, '\0', "print", "",
                  "print the config in force, with the origin of each value", &invocation::print},
@@ -146,12 +151,16 @@ constexpr std::array flags{
     command_flag{for_target | for_agent | for_relay, '\0', "admin", "<addr>",
                  "where it tells about itself; \"off\": nowhere (default 127.0.0.1:4040)",
                  sets_key{"admin.listen"}},
+    command_flag{for_status, '\0', "admin", "<addr>",
+                 "where it listens (default: admin.listen, 127.0.0.1:4040)",
+                 sets_key{"admin.listen"}},
     command_flag{0, '\0', "log", "<level>", "trace, debug, info, warn, error",
                  sets_key{"log.level"}},
     command_flag{0, '\0', "log-format", "<form>", "auto, text, logfmt, json",
                  sets_key{"log.format"}},
-    command_flag{for_demo | for_check | for_token, '\0', "json", "",
-                 "machine-readable result on stdout (demo, check, token)", &invocation::json},
+    command_flag{for_demo | for_status | for_check | for_token, '\0', "json", "",
+                 "machine-readable result on stdout (demo, status, check, token)",
+                 &invocation::json},
     command_flag{0, 'q', "quiet", "", "errors only", &invocation::quiet},
     command_flag{0, 'h', "help", "", "this text, or `<command> --help`", &invocation::help},
     command_flag{0, 'V', "version", "", "version, libraries, kernel features in use",
@@ -348,6 +357,9 @@ class parser {
         } else if (takes_target()) {
             complete_target();
         }
+        if (!made_.watch.empty() && parse_duration(made_.watch).value_or(duration{0}) < 100ms)
+            problem_ = fmt::format("--watch: \"{}\" is not a duration of 100ms or more, such as 1s",
+                                   printable(made_.watch, 80));
         for (const std::string& text : made_.services) add_service(text);
         std::size_t number = 0;
         for (const std::string& key : made_.public_keys) {

@@ -16,7 +16,7 @@
 
 namespace tunnel_uring {
 
-enum class command : unsigned { none, demo, http, tcp, agent, relay, check, token };
+enum class command : unsigned { none, demo, http, tcp, agent, relay, status, check, token };
 
 struct command_description {
     command what;
@@ -43,6 +43,7 @@ struct invocation {
     std::uint32_t requests = 2000;         // demo
     std::uint32_t concurrency = 16;        // demo
     bool keep = false;                     // demo
+    std::string watch;                     // status: a duration
     bool offline = false;                  // check
     bool print = false;                    // check
     bool print_keys_markdown = false;      // check

@@ -53,6 +53,13 @@ constexpr std::array commands{
         "  tunnel-uring relay --http 0.0.0.0:8080 --domain tunnel.example.com --token-file token\n"
         "  tunnel-uring relay -c relay.toml\n"},
     command_description{
+        command::status, "status", "Look", "", "state of the running agent or relay",
+        "Ask the admin listener of the agent or relay that runs on this host, and print what it "
+        "says.\nExit 0, or 1 if nothing runs there.\n",
+        "  tunnel-uring status\n"
+        "  tunnel-uring status --watch 1s\n"
+        "  tunnel-uring status --json --admin unix:/run/tunnel-uring/admin.sock\n"},
+    command_description{
         command::check, "check", "Check", "", "validate the config and this host; try the relay",
         "Look at the config file and at this host: what is right, what is not, and the remedy.\n"
         "Exit 0 if nothing is in the way, 3 if the config is wrong, 4 if this host has no "

@@ -14,9 +14,11 @@
 #include "app/demo.hpp"
 #include "app/host_checks.hpp"
 #include "app/serve.hpp"
+#include "app/status_command.hpp"
 #include "app/token_command.hpp"
 #include "app/version.hpp"
 #include "base/log.hpp"
+#include "base/units.hpp"
 
 namespace tunnel_uring {
 
@@ -131,6 +133,9 @@ exit_status run(invocation asked) {
             options.json = asked.json;
             return run_demo(options);
         }
+        case command::status:
+            return run_status(config.values.admin,
+                              {asked.json, parse_duration(asked.watch).value_or(duration{0})});
         case command::check:
             return run_check(std::move(config), {asked.offline, asked.json, asked.print});
         case command::token: return make_token(asked, config);
