@@ -53,6 +53,32 @@ struct admin_config {
     std::chrono::nanoseconds metrics_window = std::chrono::seconds{60};
 };
 
+enum class alert_severity { critical, major, warning };
+
+// What is wrong with a service's pool when a condition on its metrics has held for some time.
+struct alert_config {
+    std::string name;
+    alert_severity severity = alert_severity::warning;
+    std::string when;  // docs/metrics.md, "Alerts"
+    std::chrono::nanoseconds hold{0};
+    std::vector<std::string> exec;  // A program and its arguments; empty: none.
+};
+inline std::vector<alert_config> default_alerts() {
+    using std::chrono::minutes;
+    return {{"pool_exhausted",
+             alert_severity::critical,
+             "connection_pool_idle_current == 0 and connection_pool_size_current >= "
+             "connection_pool_size_max",
+             std::chrono::seconds{30},
+             {}},
+            {"slow_acquire",
+             alert_severity::major,
+             "connection_acquire_time_p99 > 500ms",
+             minutes{5},
+             {}},
+            {"low_reuse", alert_severity::warning, "connection_reuse_rate < 60%", minutes{10}, {}}};
+}
+
 // One token that may come in at a relay. Its holder proves the key; the relay never sees a token.
 struct token_grant {
     std::string name;
@@ -245,6 +271,7 @@ struct agent_config {
     reconnect_config reconnect;
     std::vector<service_config> services;
     std::chrono::nanoseconds grace = std::chrono::seconds{30};
+    std::vector<alert_config> alerts = default_alerts();
     admin_config admin;
     io_uring_config io_uring;
 };

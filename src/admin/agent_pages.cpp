@@ -260,7 +260,31 @@ void expose_sessions(exposition& out, const agent_view& view) {
     expose_events(out, view.meter.events());
 }
 
+void expose_alerts(exposition& out, const std::vector<alert_view>& alerts) {
+    out.begin({"tunnel_uring_alert_firing", kind::gauge, "1 while the alert fires."});
+    for (const alert_view& one : alerts)
+        out.sample(metric_label("alert", one.alert->name) + "," +
+                       metric_label("severity", name_of(one.alert->severity)) + "," +
+                       metric_label("service", one.service->name),
+                   one.phase == alert_state::phase::firing ? 1 : 0);
+}
+
 // ── status ──
+
+// Those that are not at rest.
+void tell_alerts(json_text& out, const std::vector<alert_view>& alerts,
+                 const service_config& service) {
+    out.open_list("alerts");
+    for (const alert_view& one : alerts) {
+        if (one.service != &service || one.phase == alert_state::phase::inactive) continue;
+        out.open_object();
+        out.text("name", one.alert->name);
+        out.text("severity", name_of(one.alert->severity));
+        out.text("state", one.phase == alert_state::phase::firing ? "firing" : "pending");
+        out.close_object();
+    }
+    out.close_list();
+}
 
 void tell_places(json_text& out, const agent_status& status, std::size_t service) {
     const service_place* const open = place_of(status, service);
@@ -311,6 +335,7 @@ void tell_service(json_text& out, const agent_view& view, std::size_t index) {
     agent_meter::of_service& met = view.meter.service(service.config->name);
     if (is_http(service)) tell_requests(out, met.requests, view.now, view.process.uptime);
     tell_pool(out, service.pool);
+    tell_alerts(out, view.alerts, *service.config);
     out.close_object();
 }
 
@@ -334,6 +359,7 @@ std::string agent_metrics(const agent_view& view) {
     expose_bytes(out, view.bytes);
     expose_visitors(out, view);
     expose_pools(out, view.status);
+    expose_alerts(out, view.alerts);
     return out.take();
 }
 
@@ -379,7 +405,11 @@ std::string agent_not_ready(const agent_status& status) {
 }
 
 agent_view agent_pages::look() const {
-    return {look_at_process(io_, began_), serving_.status(), serving_.counters(), meter_,
+    return {look_at_process(io_, began_),
+            serving_.status(),
+            serving_.counters(),
+            meter_,
+            alerts_.view(),
             io_.now()};
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "admin/admin_pages.hpp"
+#include "admin/alert_watch.hpp"
 #include "admin/meters.hpp"
 #include "admin/process_metrics.hpp"
 #include "tunnel/agent.hpp"
@@ -18,6 +19,7 @@ struct agent_view {
     agent_status status;
     byte_counters bytes;
     agent_meter& meter;
+    std::vector<alert_view> alerts;
     time_point now;
 };
 
@@ -30,8 +32,13 @@ class agent_pages final : public admin_pages {
   public:
     // All outlive it.
     agent_pages(io_context& io, const agent_config& config, const agent& serving,
-                agent_meter& meter) noexcept
-        : io_{io}, config_{config}, serving_{serving}, meter_{meter}, began_{io.now()} {}
+                agent_meter& meter, const alert_watch& alerts) noexcept
+        : io_{io},
+          config_{config},
+          serving_{serving},
+          meter_{meter},
+          alerts_{alerts},
+          began_{io.now()} {}
 
     // From now on it is not ready any more.
     void drain() noexcept { draining_ = true; }
@@ -46,6 +53,7 @@ class agent_pages final : public admin_pages {
     const agent_config& config_;
     const agent& serving_;
     agent_meter& meter_;
+    const alert_watch& alerts_;
     const time_point began_;
     bool draining_ = false;
 };

@@ -20,7 +20,7 @@ void expose_agents(exposition& out, const relay_view& view) {
     const relay_events& events = view.meter.events();
     one({"tunnel_uring_agents_connected", kind::gauge, "Agents that are here."},
         status.agents_count);
-    one({"tunnel_uring_agents_connected_total", kind::counter, "Agents that came in."},
+    one({"tunnel_uring_agents_arrived_total", kind::counter, "Agents that came in."},
         events.agents_connected);
     one({"tunnel_uring_agents_gone_total", kind::counter, "Agents that left or were lost."},
         events.agents_gone);

@@ -146,6 +146,7 @@ class loader {
                 fmt::format("{0}: there may be many; write [[{0}]], in two brackets", table));
         }
         if (table == "services" && sources_.only_own_services) return;
+        if (table == "alerts") out_.values.agent.alerts.clear();
         std::size_t number = 0;
         for (const raw_value& item : list.value.items) {
             number += 1;
@@ -207,7 +208,7 @@ class loader {
     // ── putting values in ──
 
     bool add_entry(const config_entry& entry) {
-        std::vector<config_entry>& known = entry.table == "services" ? out_.services : out_.tokens;
+        std::vector<config_entry>& known = entries_of(entry.table);
         const auto same = [&entry](const config_entry& one) { return one.name == entry.name; };
         if (std::any_of(known.begin(), known.end(), same)) {
             problem(entry.from, fmt::format("{}: two have the name \"{}\"; give each its own",
@@ -216,8 +217,14 @@ class loader {
         }
         known.push_back(entry);
         if (entry.table == "services") out_.values.agent.services.emplace_back();
+        else if (entry.table == "alerts") out_.values.agent.alerts.emplace_back();
         else out_.values.relay.tokens.emplace_back();
         return true;
+    }
+
+    std::vector<config_entry>& entries_of(std::string_view table) noexcept {
+        if (table == "services") return out_.services;
+        return table == "alerts" ? out_.alerts : out_.tokens;
     }
 
     // Pools of services last: they start from [pool], whoever set that, and from their service's
@@ -280,8 +287,7 @@ class loader {
         const config_table* const table = find_table(one.table);
         if (!table->repeats()) return true;
         const std::string_view owner = table->repeated ? table->path : table->owner;
-        const bool services = owner == "services";
-        const std::vector<config_entry>& known = services ? out_.services : out_.tokens;
+        const std::vector<config_entry>& known = entries_of(owner);
         const auto found =
             std::find_if(known.begin(), known.end(),
                          [&one](const config_entry& entry) { return entry.name == one.entry; });
@@ -294,7 +300,9 @@ class loader {
             return false;
         }
         const auto index = static_cast<std::size_t>(found - known.begin());
-        if (services) {
+        if (owner == "alerts") {
+            scope.alert = &out_.values.agent.alerts[index];
+        } else if (owner == "services") {
             scope.service = &out_.values.agent.services[index];
             scope.pool = &scope.service->pool;
         } else {
@@ -304,7 +312,7 @@ class loader {
     }
 
     void require_entry_keys() {
-        for (const auto* const known : {&out_.services, &out_.tokens}) {
+        for (const auto* const known : {&out_.services, &out_.tokens, &out_.alerts}) {
             for (const config_entry& entry : *known) {
                 for (const config_key& key : config_keys()) {
                     const std::string path =
@@ -411,7 +419,7 @@ parsed_setting parse_setting(std::string_view text) {
     made.name = dot == std::string_view::npos ? path : path.substr(dot + 1);
     made.value.text = text.substr(equals + 1);
     made.from = {value_source::setting, "--set"};
-    for (const std::string_view repeated : {"services", "relay.tokens"}) {
+    for (const std::string_view repeated : {"services", "relay.tokens", "alerts"}) {
         if (!path.starts_with(std::string{repeated} + ".") || made.table == repeated) continue;
         std::string_view entry = std::string_view{made.table}.substr(repeated.size() + 1);
         std::string table{repeated};

@@ -66,6 +66,7 @@ struct loaded_config {
     std::map<std::string, value_origin> origins;  // By path; what is not in it is a default.
     std::vector<config_entry> services;           // In the order of values.agent.services.
     std::vector<config_entry> tokens;             // In the order of values.relay.tokens.
+    std::vector<config_entry> alerts;  // Of values.agent.alerts; none: those are the defaults.
     std::vector<std::string> warnings;
     // When there are any, the values are not to be used. Those of the file in its order.
     std::vector<config_problem> problems;

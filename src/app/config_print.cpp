@@ -70,6 +70,18 @@ std::string print_tokens(loaded_config& config) {
     return text;
 }
 
+// Where nothing was said of alerts, those that hold stand in comments as a whole.
+std::string print_alerts(loaded_config& config) {
+    std::string text;
+    for (alert_config& alert : config.values.agent.alerts) {
+        key_scope scope{config.values};
+        scope.alert = &alert;
+        text += config.alerts.empty() ? "\n#[[alerts]]\n" : "\n[[alerts]]\n";
+        text += print_table(config, "alerts", "alerts." + alert.name, scope);
+    }
+    return text;
+}
+
 // ── markdown ──
 
 std::string default_of(const config_key& key, key_scope& scope) {
@@ -132,6 +144,7 @@ std::string print_config(loaded_config& config) {
     for (const config_table& table : config_tables()) {
         if (table.path == "services") text += print_services(config);
         if (table.path == "relay.tokens") text += print_tokens(config);
+        if (table.path == "alerts") text += print_alerts(config);
         if (table.repeats()) continue;
         key_scope scope{config.values, &config.values.pool};
         if (!table.path.empty()) text += fmt::format("\n[{}]\n", table.path);
@@ -144,7 +157,8 @@ std::string keys_markdown() {
     settings all;
     service_config service;
     token_grant grant;
-    key_scope scope{all, &all.pool, &service, &grant};
+    alert_config alert;
+    key_scope scope{all, &all.pool, &service, &grant, &alert};
     std::string text{introduction};
     for (const config_table& table : config_tables()) {
         text += fmt::format("\n{}\n\n{}\n", table_heading(table), table.help);

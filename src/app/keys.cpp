@@ -55,6 +55,11 @@ constexpr std::array tables{
                  "`tunnel-uring status` shows), `/metrics`, `/healthz` and `/readyz`. Nobody has "
                  "to prove who he is, so keep it to this host."},
     config_table{"metrics", "What `/metrics` tells; see metrics.md."},
+    config_table{"alerts",
+                 "Conditions on the metrics of each service's pool, looked at once a second by the "
+                 "agent; metrics.md says how they are written and what becomes of them. Any entry "
+                 "here, or `alerts = []`, replaces the three that hold by default.",
+                 true},
     config_table{"log", "What is told on stderr."},
     config_table{"io_uring", "The ring under everything."},
     config_table{"shutdown", "The end."},
@@ -517,6 +522,22 @@ constexpr std::array keys{
                "metrics and alerts.",
                TU_SLOT(all.admin.metrics_window)},
 
+    config_key{"alerts", "name", type::name, short_text, "What it is called.", TU_SLOT(alert->name),
+               "none: required", true},
+    config_key{"alerts", "severity", type::choice, one_word,
+               "`critical` is logged as an error, the others as warnings.",
+               TU_SLOT(alert->severity)},
+    config_key{"alerts", "when", type::condition, long_text, "True: something is wrong.",
+               TU_SLOT(alert->when), "none: required", true},
+    config_key{"alerts", "for", type::time, between(0s, 24h),
+               "It fires when that has been so for so long.", TU_SLOT(alert->hold)},
+    config_key{"alerts",
+               "exec",
+               type::arguments,
+               {0, 64},
+               "A program and its arguments, run when it fires and when it is resolved.",
+               TU_SLOT(alert->exec)},
+
     config_key{"log", "level", type::choice, one_word, "Lines of less weight are left out.",
                TU_SLOT(all.log.level)},
     config_key{"log", "format", type::choice, one_word,
@@ -571,6 +592,7 @@ constexpr std::array<std::string_view, 2> speaker_words{"client", "server"};
 constexpr std::array<std::string_view, 2> kind_words{"tcp", "http"};
 constexpr std::array<std::string_view, 3> profile_words{"internet", "lan", "high-latency"};
 constexpr std::array<std::string_view, 2> reuse_words{"auto", "off"};
+constexpr std::array<std::string_view, 3> severity_words{"critical", "major", "warning"};
 constexpr std::array<std::string_view, 4> check_words{"auto", "off", "tcp", "http"};
 
 }  // namespace
@@ -597,7 +619,8 @@ bool is_list(value_type type) noexcept {
         case value_type::networks:
         case value_type::subdomain_patterns:
         case value_type::hostnames:
-        case value_type::hostname_patterns: return true;
+        case value_type::hostname_patterns:
+        case value_type::arguments: return true;
         default: return false;
     }
 }
@@ -635,5 +658,6 @@ std::span<const std::string_view> words(service_kind) noexcept { return kind_wor
 std::span<const std::string_view> words(pool_profile) noexcept { return profile_words; }
 std::span<const std::string_view> words(pool_reuse) noexcept { return reuse_words; }
 std::span<const std::string_view> words(health_check_type) noexcept { return check_words; }
+std::span<const std::string_view> words(alert_severity) noexcept { return severity_words; }
 
 }  // namespace tunnel_uring

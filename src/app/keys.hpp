@@ -38,6 +38,7 @@ struct key_scope {
     pool_config* pool = nullptr;  // That of `all` or of `service`.
     service_config* service = nullptr;
     token_grant* grant = nullptr;
+    alert_config* alert = nullptr;
 };
 
 enum class value_type {
@@ -70,6 +71,8 @@ enum class value_type {
     hostnames,           // app.example.com, *.example.com
     hostname_patterns,   // those and *
     host_header,         // preserve, upstream or a host
+    condition,           // of an alert
+    arguments,           // a program and what it gets
     choice,              // one of some words
 };
 
@@ -77,7 +80,7 @@ using value_slot =
     std::variant<bool*, std::uint16_t*, std::uint32_t*, double*, duration*, std::string*,
                  std::vector<std::string>*, port_range*, std::vector<port_range>*, log_level*,
                  log_format*, enum proxy_protocol*, enum proxy_protocol_in*, first_speaker*,
-                 service_kind*, pool_profile*, pool_reuse*, health_check_type*>;
+                 service_kind*, pool_profile*, pool_reuse*, health_check_type*, alert_severity*>;
 
 // Inclusive; nanoseconds for times, bytes for sizes, characters for text.
 struct value_limits {
@@ -137,5 +140,6 @@ std::span<const std::string_view> words(service_kind) noexcept;
 std::span<const std::string_view> words(pool_profile) noexcept;
 std::span<const std::string_view> words(pool_reuse) noexcept;
 std::span<const std::string_view> words(health_check_type) noexcept;
+std::span<const std::string_view> words(alert_severity) noexcept;
 
 }  // namespace tunnel_uring

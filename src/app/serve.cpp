@@ -114,7 +114,8 @@ task<> serve_agent(io_context& io, const agent_config& config, const log_config&
     resolver names{io};
     agent_meter meter{io, config, watcher};
     agent serving{io, config, names, meter, std::random_device{}()};
-    agent_pages pages{io, config, serving, meter};
+    alert_watch alerts{io, config, serving};
+    agent_pages pages{io, config, serving, meter, alerts};
     admin_door admin{io, config.admin, pages, output.what == agent_output::form::services};
     const bool opened = co_await admin.open({});
     if (!opened) {
@@ -124,6 +125,7 @@ task<> serve_agent(io_context& io, const agent_config& config, const log_config&
     cancel_source over;
     nursery watching;
     watching.start(signals.watch(io, over.token()));
+    watching.start(alerts.run(over.token()));
     watching.start(admin.run(over.token()));
     const on_cancel draining{signals.drain(), [&pages]() noexcept { pages.drain(); }};
     co_await serving.run(signals.drain(), signals.stop());

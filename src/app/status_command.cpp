@@ -168,12 +168,18 @@ row service_row(const json& one) {
     }
     cells.push_back(share_text(pool.at("reuse_rate")));
     cells.push_back(word(pool.at("breaker")));
+    std::string alerts;
+    for (const json& alert : one.at("alerts")) {
+        if (alert.at("state") == "firing")
+            alerts += (alerts.empty() ? "" : ",") + word(alert.at("name"));
+    }
+    cells.push_back(alerts.empty() ? "-" : alerts);
     return cells;
 }
 
 std::string services_text(const json& services) {
-    std::vector<row> rows{
-        {"service", "state", "idle", "busy", "max", "req/s", "p50", "p99", "reuse", "breaker"}};
+    std::vector<row> rows{{"service", "state", "idle", "busy", "max", "req/s", "p50", "p99",
+                           "reuse", "breaker", "alerts"}};
     for (const json& one : services) rows.push_back(service_row(one));
     std::string text = aligned(rows);
     for (const json& one : services) {

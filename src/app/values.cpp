@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "admin/alert_rule.hpp"
 #include "app/host_names.hpp"
 #include "app/nearest.hpp"
 #include "base/check.hpp"
@@ -127,6 +128,19 @@ problem check_address(std::string& text, value_type type) {
     return {};
 }
 
+problem check_condition(const std::string& text) {
+    const auto parsed = alert_rule::parse(text);
+    const auto* const fault = std::get_if<alert_fault>(&parsed);
+    if (fault == nullptr) return {};
+    const std::vector<std::string_view> names = alert_metric_names();
+    const std::string_view meant = nearest(fault->unknown_metric, names);
+    std::string remedy;
+    if (!meant.empty()) remedy = fmt::format("; did you mean \"{}\"?", meant);
+    else if (!fault->unknown_metric.empty())
+        remedy = fmt::format("; there are {}", fmt::join(names, ", "));
+    return fmt::format("at its character {}: {}{}", fault->column, fault->sentence, remedy);
+}
+
 // Nobody proves who he is there: a port alone means this host's own.
 problem check_admin_address(std::string& text) {
     if (text == "off") text.clear();
@@ -177,6 +191,10 @@ problem check_text(const config_key& key, value_type type, std::string& text) {
         case value_type::optional_listen_address:
             return text.empty() ? problem{} : check_address(text, value_type::listen_address);
         case value_type::admin_address: return check_admin_address(text);
+        case value_type::condition: return check_condition(text);
+        case value_type::arguments:
+            if (text.find('\0') == std::string::npos) return {};
+            return "it has a character 0 in it";
         case value_type::domain: return check_domain(text);
         case value_type::public_url: return check_public_url(text);
         case value_type::networks: return check_network(text);
@@ -230,8 +248,8 @@ problem assign_texts(const config_key& key, std::vector<std::string>& field,
         if (item.what != kind::word && item.what != kind::text) return wrong(key, item);
         std::string text = item.text;
         if (problem found = check_text(key, of_item, text)) return found;
-        if (std::find(texts.begin(), texts.end(), text) != texts.end())
-            return quote(text) + " is there twice";
+        const bool twice = std::find(texts.begin(), texts.end(), text) != texts.end();
+        if (twice && key.type != value_type::arguments) return quote(text) + " is there twice";
         texts.push_back(std::move(text));
     }
     if (!within(key.limits, static_cast<double>(texts.size()))) {
@@ -443,12 +461,17 @@ std::string describe_type(const config_key& key) {
         case value_type::public_key: return "a public key, \"ed25519:\" and 43 characters";
         case value_type::ports: return "a range of ports, such as 15000-15999";
         case value_type::port_list: return "ports, such as \"15432\" or \"15000-15010,16000\"";
+        case value_type::condition:
+            return "a condition, such as \"connection_acquire_time_p99 > 500ms\"";
+        case value_type::arguments:
+            return "a program and its arguments, such as [\"/usr/bin/logger\", \"an alert\"]";
         case value_type::choice: break;
     }
     settings all;
     service_config service;
     token_grant grant;
-    key_scope scope{all, &all.pool, &service, &grant};
+    alert_config alert;
+    key_scope scope{all, &all.pool, &service, &grant, &alert};
     return std::visit(
         [](const auto* field) -> std::string {
             using field_type = std::remove_cvref_t<decltype(*field)>;

@@ -51,11 +51,12 @@ class metrics : public testing::Test {
             status_.services.push_back({&service, {}});
         meter_.emplace(io_, config_, deaf_);
     }
-    agent_view view() { return {{}, status_, {}, *meter_, io_.now()}; }
+    agent_view view() { return {{}, status_, {}, *meter_, alerts_, io_.now()}; }
 
     io_context io_{std::make_unique<sim::kernel>(sim::options{})};
     agent_config config_;
     agent_status status_;
+    std::vector<alert_view> alerts_;
     deaf_agent deaf_;
     std::optional<agent_meter> meter_;
 };

@@ -260,7 +260,7 @@ TEST(command_line, wrong_usage_is_one_sentence_with_a_remedy) {
     EXPECT_EQ(wrong({"realy"}), "there is no command \"realy\"; did you mean relay?");
     EXPECT_EQ(wrong({"frobnicate"}),
               "there is no command \"frobnicate\"; commands are demo, http, tcp, agent, relay, "
-              "check, token");
+              "status, check, token");
     EXPECT_EQ(wrong({"tcp"}), "tcp needs a target: 3000, host:3000 or unix:/run/app.sock");
     EXPECT_EQ(wrong({"tcp", "1", "2"}), "\"2\" is too much: tcp takes one target");
     EXPECT_EQ(wrong({"relay", "1"}), "\"1\" is too much: relay takes options only");
@@ -276,9 +276,16 @@ TEST(command_line, wrong_usage_is_one_sentence_with_a_remedy) {
               "--requests: \"0\" is not a whole number from 1 to 10000000");
 }
 
+TEST(command_line, status_is_asked_once_or_again_and_again) {
+    EXPECT_EQ(good({"status"}).watch, "");
+    EXPECT_TRUE(good({"status", "--json", "--watch", "1s"}).json);
+    EXPECT_EQ(wrong({"status", "--watch", "often"}),
+              "--watch: \"often\" is not a duration of 100ms or more, such as 1s");
+    EXPECT_NE(wrong({"status", "--watch", "10ms"}), "");
+}
+
 TEST(command_line, commands_that_are_not_there_yet_are_unknown) {
-    for (const std::string_view later :
-         {"status", "top", "inspect", "bench", "reload", "completion"})
+    for (const std::string_view later : {"top", "inspect", "bench", "reload", "completion"})
         EXPECT_NE(wrong({later}), "") << later;
 }
 
