@@ -122,7 +122,7 @@ std::string overview() {
         "Exit status: 0 ok, 1 failed, 2 usage, 3 bad config, 4 host cannot run it, 5 refused by "
         "the relay,\n"
         "             6 a check was not met, 130 or 143 ended at once by a second signal\n"
-        "Docs: README.md, docs/configuration.md\n";
+        "Docs: README.md, docs/configuration.md, docs/metrics.md\n";
     return text;
 }
 

@@ -27,7 +27,8 @@ struct everything {
     settings all;
     service_config service;
     token_grant grant;
-    key_scope scope{all, &all.pool, &service, &grant};
+    alert_config alert;
+    key_scope scope{all, &all.pool, &service, &grant, &alert};
 };
 
 const config_key& key(std::string_view table, std::string_view name) {
