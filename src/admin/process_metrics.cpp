@@ -91,10 +91,20 @@ void expose_process(exposition& out, const process_facts& facts, std::string_vie
         number(facts.files_limit));
     one(out, {"process_start_time_seconds", kind::gauge, "When it started, in seconds since 1970."},
         facts.started_at);
-    one(out,
-        {"tunnel_uring_loop_turns_total", kind::counter,
-         "Turns of the run loop; each submits and waits in one io_uring_enter(2)."},
+    one(out, {"tunnel_uring_loop_turns_total", kind::counter, "Turns of the run loop."},
         number(facts.loop.turns));
+    one(out,
+        {"tunnel_uring_ring_enters_total", kind::counter,
+         "io_uring_enter(2): each submits what there is and looks or waits for completions."},
+        number(facts.loop.kernel_waits));
+    one(out,
+        {"tunnel_uring_ring_spins_total", kind::counter,
+         "Waits that began with looking again and again (`io_uring.busy_poll`)."},
+        number(facts.loop.spins));
+    one(out,
+        {"tunnel_uring_ring_spins_paid_total", kind::counter,
+         "Of those, which found something before they slept."},
+        number(facts.loop.spins_paid));
     one(out,
         {"tunnel_uring_ring_operations_total", kind::counter,
          "Operations that were submitted to the ring."},

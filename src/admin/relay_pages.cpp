@@ -98,7 +98,7 @@ relay_view relay_pages::look() const {
 
 admin_page relay_pages::readiness() const {
     admin_page page;
-    const bool ready = !serving_.status().draining;
+    const bool ready = !serving_.draining();
     page.status = ready ? 200 : 503;
     page.body = ready ? "ready\n" : "shutting down\n";
     return page;

@@ -41,6 +41,8 @@ class relay {
     const byte_counters& counters() const noexcept { return path_.counters; }
     std::size_t agents() const noexcept { return by_id_.size(); }
     relay_status status() const;
+    // It takes nothing new.
+    bool draining() const noexcept { return draining_; }
 
   private:
     struct agent_link;    // One agent's session.

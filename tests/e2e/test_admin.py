@@ -181,9 +181,11 @@ class Admin(HttpScenario):
         # What a process that was killed leaves behind.
         with socket.socket(socket.AF_UNIX) as abandoned:
             abandoned.bind(str(path))
-        _, agent, _ = self.serve_service(f"{LOOPBACK}:{self.site_port()}", through=f"unix:{path}")
+        _, agent, _ = self.serve_service(f"{LOOPBACK}:{self.site_port()}", through=f"unix:{path}",
+                                         extra=("--set", "metrics.prometheus=false"))
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
         self.assertEqual(get(path, "/healthz", host="anything"), (200, "ok\n"))
+        self.assertEqual(get(path, "/metrics")[0], 404)
         answer = self.status("--json", "--admin", f"unix:{path}")
         self.assertEqual(json.loads(answer.stdout)["role"], "agent")
         self.ours.remove(agent)
