@@ -413,6 +413,30 @@ std::string format_port_range(const port_range& range) {
     return fmt::format("{}-{}", range.first, range.second);
 }
 
+namespace {
+
+// The words that a choice has.
+std::string describe_choice(const config_key& key) {
+    settings all;
+    service_config service;
+    token_grant grant;
+    alert_config alert;
+    key_scope scope{all, &all.pool, &service, &grant, &alert};
+    return std::visit(
+        [](const auto* field) -> std::string {
+            using field_type = std::remove_cvref_t<decltype(*field)>;
+            if constexpr (std::is_enum_v<field_type>) {
+                const auto all_words = words(field_type{});
+                return fmt::format("one of: {}", fmt::join(all_words, ", "));
+            } else {
+                return {};
+            }
+        },
+        key.slot(scope));
+}
+
+}  // namespace
+
 std::string describe_type(const config_key& key) {
     const value_limits& limits = key.limits;
     const std::string range = limits.least == limits.most
@@ -467,22 +491,7 @@ std::string describe_type(const config_key& key) {
             return "a program and its arguments, such as [\"/usr/bin/logger\", \"an alert\"]";
         case value_type::choice: break;
     }
-    settings all;
-    service_config service;
-    token_grant grant;
-    alert_config alert;
-    key_scope scope{all, &all.pool, &service, &grant, &alert};
-    return std::visit(
-        [](const auto* field) -> std::string {
-            using field_type = std::remove_cvref_t<decltype(*field)>;
-            if constexpr (std::is_enum_v<field_type>) {
-                const auto all_words = words(field_type{});
-                return fmt::format("one of: {}", fmt::join(all_words, ", "));
-            } else {
-                return {};
-            }
-        },
-        key.slot(scope));
+    return describe_choice(key);
 }
 
 }  // namespace tunnel_uring
