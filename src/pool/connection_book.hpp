@@ -150,11 +150,11 @@ class connection_book {
     time_point retry_at_;
     time_point next_cleanup_;
 
-    std::deque<place_entry> places_;
     intrusive_list<place_entry> vacant_;
     intrusive_list<place_entry> served_;   // Most recently used last.
     intrusive_list<place_entry> unused_;   // Oldest first.
     intrusive_list<place_entry> closing_;  // To be closed by a job.
+    std::deque<place_entry> places_;       // Gone before the lists that they are on.
     std::uint32_t ahead_ = 0;              // Being made by jobs.
     intrusive_list<pool_waiter> waiters_;
     bool closing_down_ = false;

@@ -57,7 +57,8 @@ std::string flaw_of(const connection_pool_limits& limits) {
     time("max_lifetime", limits.max_lifetime, duration{0});
     time("cleanup_interval", limits.cleanup_interval, duration{1});
     time("retry_initial", limits.retry_initial, duration{1});
-    time("retry_max", limits.retry_max, limits.retry_initial);
+    if (flaw.empty() && limits.retry_max < limits.retry_initial)
+        flaw = "retry_max is below retry_initial";
     time("lease_limit", limits.lease_limit, duration{0});
     return flaw;
 }
