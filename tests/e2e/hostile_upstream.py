@@ -9,7 +9,7 @@
     python3 hostile_upstream.py counting [--port 0]
         prints `accepted <seconds of CLOCK_MONOTONIC>` for each connection
 
-Prints `listening <port>`.
+Prints `began <seconds>` and `listening <port>`.
 """
 
 import argparse
@@ -151,6 +151,7 @@ async def serve(chosen):
     kind = {"hostile": Hostile, "impatient": Impatient, "counting": Counting}[chosen.kind]
     server = await asyncio.get_running_loop().create_server(
         lambda: kind(chosen), LOOPBACK, chosen.port, backlog=1024)
+    print(f"began {time.monotonic():.6f}", flush=True)
     print(f"listening {server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 

@@ -4,11 +4,14 @@ for. With the variable set each figure is printed too, as `name value bar PASS|F
 (benchmarks/reliability/pool.py).
 """
 
+import asyncio
 import collections
 import getpass
 import json
 import os
 import random
+import re
+import statistics
 import subprocess
 import sys
 import time
@@ -247,12 +250,42 @@ class Restart(RowScenario):
             self.assertEqual(http_client.ask(app).status // 100, 5)
             time.sleep(0.05)
         upstream = self.serve("counting", program="hostile_upstream.py", port=port)
-        back = time.monotonic()
+        back = float(upstream.wait_match(r"^began (\S+)$")[1])
         eventually(lambda: http_client.answers(app, target="/back"), "an answer", 30)
         took = time.monotonic() - back
         time.sleep(max(0, back + 1.2 - time.monotonic()))
-        times = [float(t) for t in upstream.text().split() if "." in t]
+        times = [float(t) for t in re.findall(r"^accepted (\S+)$", upstream.text(), re.MULTILINE)]
         return took, sum(t < min(times) + 1 for t in times)
+
+
+class FirstByte(RowScenario):
+    """An upstream that has work to do for each new connection, as one that starts a process has."""
+
+    WORK = 0.005
+
+    async def worker(self, reader, writer, peer):
+        await asyncio.sleep(self.WORK)
+        while said := await reader.read(1000):
+            writer.write(said)
+
+    def test_comes_sooner_from_a_connection_that_was_made_beforehand(self):
+        peer = self.raw_peer(self.worker)
+        lines = f'upstream = "{LOOPBACK}:{peer.port}"\n[services.pool]\nwarm_up_size = '
+        agent = self.agent(self.relay(), {"warm": f"{lines}10\n", "cold": f"{lines}0\n"})
+        agent.warm = 11
+        times = {"warm": [], "cold": []}
+        for _ in range(500 if FULL else 30):
+            for name, port in agent.ports.items():
+                began = time.perf_counter()
+                with harness.connect(port) as visitor:
+                    visitor.sendall(b"x")
+                    self.assertEqual(visitor.recv(1), b"x")
+                    times[name].append(time.perf_counter() - began)
+                time.sleep(0.01)
+        warm, cold = (statistics.median(times[name]) for name in ("warm", "cold"))
+        # A time is asked for where nothing else runs.
+        self.row("first_byte_warm_over_cold_working_upstream", f"{warm / cold:.2f}", "<0.5",
+                 warm < cold * 0.5 or not FULL)
 
 
 class ServerFirst(RowScenario):
