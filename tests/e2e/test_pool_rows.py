@@ -150,6 +150,7 @@ class Crossing(RowScenario):
         asked = found.pop("asked")
         self.row("hostile_behaviours", len(hostile_upstream.BEHAVIOURS), ">=20",
                  len(hostile_upstream.BEHAVIOURS) >= 20)
+        self.row("hostile_hung", found["hung"], f"0/{asked}", found["hung"] == 0)
         self.row("hostile_crossed", found.pop("crossed", 0), f"0/{asked}", "crossed" not in found
                  and asked >= requests // processes * processes)
         self.assertGreater(found["whole"], asked // 3, found)
@@ -175,11 +176,15 @@ def visit_hostile(port, host, requests, seed):
             visitors[place].say(method, f"/{behaviour}/{tag}",
                                 body=tag.encode() if method == "POST" else None)
             asked.append((place, method, behaviour, tag))
+        began = time.monotonic()
         for place, method, behaviour, tag in asked:
             found["asked"] += 1
             outcome, keeps = look_at(visitors[place], method, tag)
             found[outcome] += 1
-            if outcome in ("crossed", "malformed"):
+            if time.monotonic() - began > 10 * PATIENCE:
+                outcome = "hung"
+                found[outcome] += 1
+            if outcome in ("crossed", "malformed", "hung"):
                 print(f"{outcome}: {method} /{behaviour}/{tag}", file=sys.stderr)
             if not keeps:
                 visitors[place].socket.close()
