@@ -86,7 +86,8 @@ struct connection_pool_limits {
     // A lease held longer is reported once: by on_leak, from a thread of the pool or maintain(),
     // and in the stats. 0: none.
     std::chrono::nanoseconds lease_limit{0};
-    std::function<void(const std::source_location& taken_at, std::chrono::nanoseconds age)> on_leak;
+    std::function<void(const std::source_location& taken_at, std::chrono::nanoseconds age)>
+        on_leak = {};
 
     // What time it is. Tests may bring a clock of their own; waiting is in real time all the same.
     pool_time (*clock)() noexcept = nullptr;

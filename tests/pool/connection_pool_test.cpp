@@ -41,6 +41,13 @@ TEST_F(opening, refuses_limits_out_of_their_range_with_a_sentence) {
     }
 }
 
+// As the header shows it; a warning would be an error.
+TEST_F(opening, takes_the_limits_that_matter_by_their_names) {
+    const result<pool_type> opened = pool_type::open({.max_pool_size = 3, .threads = 0});
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(opened->stats().max_pool_size, 3U);
+}
+
 TEST_F(leasing, makes_a_connection_where_none_is_idle_and_uses_it_again) {
     start(by_hand(2));
     lease first = take();
