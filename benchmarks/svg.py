@@ -6,8 +6,8 @@ from html import escape
 WIDTH, ROW = 620, 22
 # By way: ours stands out, direct recedes, the others differ.
 COLOURS = {"direct": "#8a8a8a", "tunnel": "#c2300f", "warm": "#e8893a", "sleeping": "#8f4a1f",
-           "rathole": "#2f6fb0", "bore": "#3a9a6c", "frp": "#7a52a8", "chisel": "#a3873a", "haproxy": "#1f8fa3",
-           "ssh": "#b04a86", "nginx": "#5a7d2a"}
+           "rathole": "#2f6fb0", "bore": "#3a9a6c", "frp": "#7a52a8", "chisel": "#a3873a",
+           "haproxy": "#1f8fa3", "ssh": "#b04a86", "nginx": "#5a7d2a"}
 
 
 def colour(name):

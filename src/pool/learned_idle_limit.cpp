@@ -8,13 +8,11 @@ namespace {
 
 constexpr std::uint32_t enough = 3;
 constexpr duration one_event = 1s;
-// A socket closed so soon was not closed for its idleness.
-constexpr duration least_limit = 1s;
 
 }  // namespace
 
 void learned_idle_limit::closed_at(duration age, time_point now) noexcept {
-    if (age < least_limit) return;
+    if (age < least_limit_) return;
     if (agreeing_ != 0 && now - last_ < one_event) return;
     last_ = now;
     const duration least = std::min(agreeing_ == 0 ? age : least_, age);

@@ -18,8 +18,9 @@ namespace tunnel_uring {
 
 class learned_idle_limit {
   public:
-    // Nobody retires sockets later than at `most`: what is learned beyond is of no use.
-    explicit learned_idle_limit(duration most) noexcept : most_{most} {}
+    // Nobody retires sockets later than at `most`: what is learned beyond is of no use. Closed
+    // sooner than after `least`, a socket was not closed for its idleness.
+    learned_idle_limit(duration most, duration least) noexcept : most_{most}, least_limit_{least} {}
 
     // The upstream closed a socket that had been idle for `age`.
     void closed_at(duration age, time_point now) noexcept;
@@ -34,6 +35,7 @@ class learned_idle_limit {
 
   private:
     duration most_;
+    duration least_limit_;
     duration limit_{0};
     duration least_{0};  // Of ages that agree.
     duration greatest_{0};

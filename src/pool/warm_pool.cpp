@@ -40,6 +40,12 @@ idle_target::limits target_limits(const pool_config& limits) {
     return out;
 }
 
+// Closed sooner, a socket was not closed for its idleness. An unused one that is retired is
+// replaced by another one at once: where an upstream closes those within a second that must stay a
+// loss, which slows the refill down. One that has served is replaced when it is asked for.
+constexpr duration unused_closed_soon = 1s;
+constexpr duration served_closed_soon = 100ms;
+
 duration longest_idle(const pool_config& limits) {
     return limits.max_idle_time == duration{0} ? duration::max() : limits.max_idle_time;
 }
@@ -57,8 +63,8 @@ warm_pool::warm_pool(io_context& io, dial_source& dial, const pool_config& limit
       awake_{limits.warm_up_on_start},
       suspect_again_{io.now()},
       target_{target_limits(limits), io.now()},
-      learned_unused_{longest_idle(limits)},
-      learned_served_{longest_idle(limits)},
+      learned_unused_{longest_idle(limits), unused_closed_soon},
+      learned_served_{longest_idle(limits), served_closed_soon},
       breaker_{limits.circuit_breaker},
       retry_{retry_initial, retry_limit, retry_multiplier, random_()},
       last_failure_{io.now()},

@@ -161,6 +161,27 @@ TEST_F(config_pool, min_idle_connections_wrong_in_every_way_is_refused) {
     EXPECT_EQ(problems(""), "--set: pool.min_idle_connections: \"many\"" + range);
 }
 
+TEST_F(config_pool, every_key_refuses_what_is_of_another_type_with_line_and_column) {
+    const std::array wrong{"true",     "[1]", "{ a = 1 }", "1979-05-27",        "5.5", "\"\"",
+                           "\"soon\"", "-1",  "\"-1s\"",   "99999999999999999", "nan"};
+    std::size_t checked = 0;
+    for (const config_key& key : config_keys()) {
+        if (!key.table.starts_with("pool")) continue;
+        checked += 1;
+        const std::string place = fmt::format("c.toml:2:{}: {}: ", key.name.size() + 4, key.path());
+        for (const std::string_view value : wrong) {
+            if (key.type == value_type::boolean && value == "true") continue;
+            if (key.type == value_type::time && value == "5.5") continue;  // Seconds.
+            const std::string said =
+                problems(fmt::format("[{}]\n{} = {}\n", key.table, key.name, value));
+            EXPECT_TRUE(said.starts_with(place)) << key.path() << " = " << value << ": " << said;
+            EXPECT_NE(said.find(" is not "), std::string::npos) << said;
+            EXPECT_EQ(said.find('\n'), std::string::npos) << said;
+        }
+    }
+    EXPECT_GE(checked, 21U) << "of [pool] and its tables";
+}
+
 TEST_F(config_pool, words_that_are_none_of_a_choice_are_refused) {
     EXPECT_EQ(problems("[pool]\nprofile = \"wan\"\n"),
               "c.toml:2:11: pool.profile: \"wan\" is not one of: internet, lan, high-latency; did "

@@ -278,10 +278,12 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("handler", choices=("site", "git", "single", "threads"))
     arguments.add_argument("--port", type=int, default=0)
+    arguments.add_argument("--idle", type=float, help="threads: seconds to the next request")
     arguments.add_argument("--root", type=pathlib.Path, help="git: the folder of the repositories")
     chosen = arguments.parse_args()
     if chosen.handler in ("single", "threads"):
         kind = OneAtATime if chosen.handler == "single" else ManyAtATime
+        Plain.timeout = chosen.idle
         server = kind((LOOPBACK, chosen.port), Plain)
         print(f"listening {server.server_address[1]}", flush=True)
         server.serve_forever()

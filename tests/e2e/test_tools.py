@@ -6,6 +6,7 @@ import hashlib
 import os
 import pathlib
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -98,16 +99,19 @@ class WebServer(Scenario):
         self.assertEqual(answer, sent.hexdigest())
 
 
+def start_redis(scenario):
+    server, port = tool("redis-server"), harness.free_port()
+    scenario.start("redis", [server, "--port", port, "--bind", LOOPBACK, "--save", "",
+                             "--appendonly", "no", "--dir", scenario.directory])
+    harness.wait_listening(port)
+    return port
+
+
 class Redis(Scenario):
     def setUp(self):
         super().setUp()
-        server, self.cli, self.benchmark = map(tool, ("redis-server", "redis-cli",
-                                                      "redis-benchmark"))
-        port = harness.free_port()
-        self.start("redis", [server, "--port", port, "--bind", LOOPBACK, "--save", "",
-                             "--appendonly", "no", "--dir", self.directory])
-        harness.wait_listening(port)
-        self.public = self.tcp(self.relay(), str(port)).public
+        self.cli, self.benchmark = map(tool, ("redis-cli", "redis-benchmark"))
+        self.public = self.tcp(self.relay(), str(start_redis(self))).public
 
     def test_redis_cli_stores_and_reads_values(self):
         value = random.randbytes(3_000_000).hex().encode()
@@ -125,6 +129,31 @@ class Redis(Scenario):
                 self.assertNotIn("rror", out)
                 for command in ("SET", "GET"):
                     self.assertIn(f'"{command}","', out)
+
+
+class Embedded(Scenario):
+    """A program that pools connections of its own, without an agent."""
+
+    def test_a_client_of_redis_gets_every_answer_with_pooled_connections(self):
+        example = harness.binary().parent / "docs/examples/redis_pool"
+        if not example.exists():
+            self.skipTest("docs/examples/redis_pool is not built")
+        port = start_redis(self)
+        out = run([example, LOOPBACK, port, scaled(5000)]).decode()
+        counts = re.search(r"created (\d+), closed (\d+), .* wrong (\d+)$", out, re.MULTILINE)
+        self.assertIsNotNone(counts, out)
+        created, closed, wrong = map(int, counts.groups())
+        self.assertEqual((created, wrong), (closed, 0))
+        self.assertLessEqual(created, 4, "of eight threads")
+
+    def test_a_client_of_redis_says_that_it_is_not_there(self):
+        example = harness.binary().parent / "docs/examples/redis_pool"
+        if not example.exists():
+            self.skipTest("docs/examples/redis_pool is not built")
+        done = subprocess.run([example, LOOPBACK, str(harness.free_port())], check=False,
+                              capture_output=True, timeout=60 * harness.PATIENCE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"is not there", done.stderr)
 
 
 class SecureShell(Scenario):

@@ -266,6 +266,34 @@ TEST_F(learning, keeps_what_it_knows_of_served_sockets_apart) {
     });
 }
 
+// A POST on a socket that its upstream closes at that moment is lost: it is worth to know even
+// short time-outs. But what is replaced at once must not be closed all the time.
+TEST_F(learning, of_a_short_time_out_is_for_sockets_that_have_served_only) {
+    run([](world& w) -> task<> {
+        warm_pool& pool = w.start(small_pool(2, 2), reusing());
+        for (int i = 0; i < 3; ++i) {
+            co_await w.pass(5s);
+            co_await w.idle(2);
+            std::optional<lease> got = pool.try_acquire();
+            got->release_clean();
+            co_await w.pass(300ms);
+            w.upstream.hang_up_all();
+            co_await w.pass(10ms);
+        }
+        EXPECT_GE(pool.snapshot().idle_limit_served, 290ms);
+        EXPECT_LE(pool.snapshot().idle_limit_served, 310ms);
+        for (int i = 0; i < 5; ++i) {
+            co_await w.pass(5s);
+            co_await w.idle(2);
+            co_await w.pass(300ms);
+            w.upstream.hang_up_all();
+            co_await w.pass(10ms);
+        }
+        EXPECT_TRUE(pool.snapshot().idle_limit_unused == duration{0} ||
+                    pool.snapshot().idle_limit_unused >= 1s);
+    });
+}
+
 TEST_F(learning, of_a_restart_is_none) {
     run([](world& w) -> task<> {
         warm_pool& pool = w.start(small_pool(8));

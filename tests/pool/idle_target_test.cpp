@@ -83,7 +83,7 @@ TEST(idle_target, is_raised_to_the_warm_up_when_the_upstream_is_back) {
 }
 
 TEST(learned_idle_limit, is_taught_by_three_closes_that_agree) {
-    learned_idle_limit known{300s};
+    learned_idle_limit known{300s, 1s};
     known.closed_at(60s, start);
     known.closed_at(61s, start + 10s);
     EXPECT_FALSE(known.known());
@@ -94,13 +94,13 @@ TEST(learned_idle_limit, is_taught_by_three_closes_that_agree) {
 }
 
 TEST(learned_idle_limit, is_not_taught_by_a_restart_that_closes_all_at_once) {
-    learned_idle_limit known{300s};
+    learned_idle_limit known{300s, 1s};
     for (int i = 0; i < 50; ++i) known.closed_at(60s, start + 10ms * i);
     EXPECT_FALSE(known.known());
 }
 
 TEST(learned_idle_limit, is_not_taught_by_closes_of_any_age) {
-    learned_idle_limit known{300s};
+    learned_idle_limit known{300s, 1s};
     time_point now = start;
     for (const duration age : {10s, 60s, 12s, 200s, 15s, 40s, 13s, 90s})
         known.closed_at(age, now += 5s);
@@ -108,13 +108,13 @@ TEST(learned_idle_limit, is_not_taught_by_closes_of_any_age) {
 }
 
 TEST(learned_idle_limit, is_not_taught_by_sockets_that_die_young) {
-    learned_idle_limit known{300s};
+    learned_idle_limit known{300s, 1s};
     for (int i = 0; i < 50; ++i) known.closed_at(900ms, start + 2s * i);
     EXPECT_FALSE(known.known());
 }
 
 TEST(learned_idle_limit, is_forgotten_slowly_when_nobody_confirms_it) {
-    learned_idle_limit known{300s};
+    learned_idle_limit known{300s, 1s};
     for (int i = 0; i < 3; ++i) known.closed_at(60s, start + 2s * i);
     for (int i = 0; i < 12; ++i) known.age();
     EXPECT_GT(known.retire_after(), 60s) << "long enough to meet the close again";
@@ -124,7 +124,7 @@ TEST(learned_idle_limit, is_forgotten_slowly_when_nobody_confirms_it) {
 }
 
 TEST(learned_idle_limit, follows_an_upstream_that_got_less_patient) {
-    learned_idle_limit known{300s};
+    learned_idle_limit known{300s, 1s};
     for (int i = 0; i < 3; ++i) known.closed_at(60s, start + 2s * i);
     for (int i = 3; i < 6; ++i) known.closed_at(5s, start + 2s * i);
     EXPECT_EQ(known.retire_after(), 4s);
