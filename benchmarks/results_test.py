@@ -8,6 +8,7 @@ import unittest
 
 import compare
 import figures
+import profile_tunnel
 import report
 import targets
 
@@ -32,6 +33,27 @@ def result(ratio, least=None, most=None):
                                    "with_idle": {"pss": 8.0, "rss": 12.0}}]},
             "system_calls": {"tool": "perf", "bulk-down-x1": 1.5},
             "shapes": {"bulk-down-x1": shape}}
+
+
+class Layers(unittest.TestCase):
+    FLOORS = {"warm_pool": "pool", "exchange": "tunnel"}
+
+    def test_a_symbol_belongs_to_its_floor(self):
+        for dso, symbol, layer in (
+                ("tunnel-uring", "[.] tunnel_uring::warm_pool::acquire(int)", "ours: pool"),
+                ("tunnel-uring", "[.] _io_uring_get_cqe",
+                 "ours: other (liburing, llhttp, inlined std)"),
+                ("libc.so.6", "[.] malloc", "library: libc"),
+                ("[kernel.kallsyms]", "[k] tcp_sendmsg_locked", "kernel: network"),
+                ("[kernel.kallsyms]", "[k] copy_user_generic", "kernel: copying"),
+                ("[kernel.kallsyms]", "[k] io_submit_sqes", "kernel: io_uring"),
+                ("[kernel.kallsyms]", "[k] something_else", "kernel: other")):
+            self.assertEqual(profile_tunnel.layer(dso, symbol, self.FLOORS), layer)
+
+    def test_the_headers_tell_the_floors(self):
+        floors = profile_tunnel.floors_of_classes()
+        self.assertEqual(floors["exchange"], "tunnel")
+        self.assertEqual(floors["io_context"], "ring")
 
 
 class Figures(unittest.TestCase):

@@ -147,10 +147,14 @@ void expose_bytes(exposition& out, const byte_counters& counters) {
         number(counters.lane_sends));
     one(out, {"tunnel_uring_lane_frames_total", kind::counter, "Frames in them."},
         number(counters.frames_sent));
+    one(out, {"tunnel_uring_lane_bytes_total", kind::counter, "Bytes in them, headers included."},
+        number(counters.lane_bytes));
     one(out, {"tunnel_uring_bulk_runs_total", kind::counter, "Bulk lanes claimed."},
         number(counters.bulk_runs));
     one(out, {"tunnel_uring_spliced_bytes_total", kind::counter, "Bytes moved by splice(2)."},
         number(counters.spliced_bytes));
+    one(out, {"tunnel_uring_splices_total", kind::counter, "Times that it moved some."},
+        number(counters.splices));
 }
 
 void tell_process(json_text& out, const process_facts& facts, std::string_view role) {

@@ -39,6 +39,7 @@ struct byte_counters {
     std::uint64_t bytes_to_local = 0;
     std::uint64_t lane_sends = 0;
     std::uint64_t frames_sent = 0;
+    std::uint64_t lane_bytes = 0;  // In those sends, headers included.
     std::uint64_t bulk_runs = 0;
     std::uint64_t spliced_bytes = 0;
     std::uint64_t splices = 0;

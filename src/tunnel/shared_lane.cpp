@@ -231,6 +231,7 @@ task<> shared_lane::write_loop() {
                 lose(sent.error().cancelled() ? "stopped" : sent.error().message());
                 co_return;
             }
+            path_.counters.lane_bytes += *sent;
             batch_.consume(*sent);
         }
         for (exchange* const who : batch_.marks()) {
