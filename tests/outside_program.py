@@ -6,6 +6,7 @@ pkg-config says of it, and runs it.
 
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -18,14 +19,14 @@ def installed(build, root):
                     "--destdir", root], check=True)
     found = sorted(pathlib.Path(root).rglob("tunnel_uring.pc"))
     assert len(found) == 1, f"installed: {found}"
+    # The file names the place where all shall lie one day; it lies below `root` now.
+    text = found[0].read_text(encoding="utf-8")
+    found[0].write_text(re.sub(r"^prefix=", f"prefix={root}", text, flags=re.MULTILINE),
+                        encoding="utf-8")
     path = os.pathsep.join([str(found[0].parent), os.environ.get("PKG_CONFIG_PATH", "")])
-    environment = {**os.environ, "PKG_CONFIG_PATH": path, "PKG_CONFIG_SYSROOT_DIR": ""}
-    # The file names the place where it shall lie one day; it lies below `root` now.
-    prefix = subprocess.run(["pkg-config", "--variable=prefix", "tunnel_uring"], check=True,
-                            env=environment, capture_output=True, text=True).stdout.strip()
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "--static",
-                            f"--define-variable=prefix={root}{prefix}", "tunnel_uring"],
-                           check=True, env=environment, capture_output=True, text=True).stdout
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "--static", "tunnel_uring"],
+                           check=True, env={**os.environ, "PKG_CONFIG_PATH": path},
+                           capture_output=True, text=True).stdout
     return shlex.split(flags)
 
 
