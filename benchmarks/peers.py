@@ -26,8 +26,8 @@ class Finder:
     """Programs of peers: in given folders, on PATH, where fetch_peers.py puts them."""
 
     def __init__(self, folders=()):
-        self.path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", ""), "/usr/sbin",
-                                     "/sbin", str(FETCHED / "bin")])
+        self.path = os.pathsep.join([*map(os.path.abspath, folders), os.environ.get("PATH", ""),
+                                     "/usr/sbin", "/sbin", str(FETCHED / "bin")])
 
     def __call__(self, name):
         found = shutil.which(name, path=self.path)

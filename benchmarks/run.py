@@ -31,7 +31,7 @@ import report
 import rounds
 import syscalls
 import targets
-from shapes import DIRECT, SHAPES, SLEEPING, SPECIAL, TUNNEL, UNITS, WARM
+from shapes import DIRECT, SHAPES, SPECIAL, SPINNING, TUNNEL, UNITS, WARM
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -84,8 +84,8 @@ def set_up(bench, chosen):
             bench.tunnel(WARM, "tunnel-uring, warm pool", "32 connections to the upstream ready",
                          "--set", "pool.warm_up_size=32", "--set", "pool.min_idle_connections=32",
                          "--set", "pool.max_pool_size=100"),
-            bench.tunnel(SLEEPING, "tunnel-uring, without spinning", "io_uring.busy_poll = off",
-                         both=("--set", "io_uring.busy_poll=off"))]
+            bench.tunnel(SPINNING, "tunnel-uring, spinning", "io_uring.busy_poll = 50us",
+                         both=("--set", "io_uring.busy_poll=50us"))]
     skipped = {}
     if chosen.peers is not None:
         wanted = set(filter(None, chosen.peers.split(",")))

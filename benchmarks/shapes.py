@@ -2,9 +2,9 @@
 
 import dataclasses
 
-DIRECT, TUNNEL, WARM, SLEEPING = "direct", "tunnel", "warm", "sleeping"
+DIRECT, TUNNEL, WARM, SPINNING = "direct", "tunnel", "warm", "spinning"
 # Ours, with settings for some shapes only.
-SPECIAL = (WARM, SLEEPING)
+SPECIAL = (WARM, SPINNING)
 MORE_IS_BETTER = {"per_s", "gb_per_s"}
 UNITS = {"per_s": "1/s", "gb_per_s": "GB/s", "p50_us": "p50 µs", "p99_us": "p99 µs",
          "p99_9_us": "p99.9 µs"}
@@ -44,7 +44,7 @@ def _ask(*arguments):
 def _ping_pong():
     for size, name in ((64, "64 B"), (1024, "1 KiB"), (16384, "16 KiB")):
         yield Shape(f"ping-pong-{size}", f"ping-pong {name}, 1 stream", _ask("--size", size),
-                    ("p50_us", "p99_us"), peers=size != 1024, also=(SLEEPING,))
+                    ("p50_us", "p99_us"), peers=size != 1024, also=(SPINNING,))
     for size, name in ((64, "64 B"), (1024, "1 KiB"), (16384, "16 KiB")):
         yield Shape(f"ping-pong-{size}-x64", f"ping-pong {name}, 64 streams",
                     _ask("--size", size, "--streams", 64), ("per_s", "p99_us"), peers=size == 64)
@@ -70,7 +70,7 @@ def _connections():
 
 def _http():
     yield Shape("http-alone", "http keep-alive at 1", _ask("--size", 128), ("p50_us", "p99_us"),
-                "http", also=(SLEEPING,))
+                "http", also=(SPINNING,))
     yield Shape("http-x64", "http keep-alive at 64", _ask("--size", 128, "--streams", 64),
                 ("per_s", "p99_us"), "http")
     yield Shape("http-connect-x16", "http, connection per request at 16",

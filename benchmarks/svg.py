@@ -5,7 +5,7 @@ from html import escape
 
 WIDTH, ROW = 620, 22
 # By way: ours stands out, direct recedes, the others differ.
-COLOURS = {"direct": "#8a8a8a", "tunnel": "#c2300f", "warm": "#e8893a", "sleeping": "#8f4a1f",
+COLOURS = {"direct": "#8a8a8a", "tunnel": "#c2300f", "warm": "#e8893a", "spinning": "#8f4a1f",
            "rathole": "#2f6fb0", "bore": "#3a9a6c", "frp": "#7a52a8", "chisel": "#a3873a",
            "haproxy": "#1f8fa3", "ssh": "#b04a86", "nginx": "#5a7d2a"}
 
@@ -112,7 +112,7 @@ def bars(rows, titles, label, more_is_better):
         middle = y + ROW / 2 - 2
         parts += [
             text(left - 8, middle + 4, titles[name], "end",
-                 'class="ours"' if name in ("tunnel", "warm", "sleeping") else ""),
+                 'class="ours"' if name in ("tunnel", "warm", "spinning") else ""),
             f'<rect x="{min(start, end)}" y="{y}" width="{max(abs(end - start), 1):.1f}" '
             f'height="{ROW - 6}" fill="{colour(name)}"/>',
             line(first, middle, last, middle, "spread"),

@@ -29,7 +29,7 @@ struct log_config {
     bool access = true;  // One line for each connection of a visitor.
 };
 
-// Of io_uring_config::busy_poll: spins while it has paid off lately.
+// Of io_uring_config::busy_poll: spins where there are 4 cores, while it has paid off lately.
 inline constexpr std::chrono::nanoseconds busy_poll_auto{-1};
 
 // One ring, for one thread.

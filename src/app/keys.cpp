@@ -569,11 +569,12 @@ constexpr std::array keys{
     config_key{"io_uring", "splice", type::boolean, one_word,
                "Move the bytes of big transfers through pipes (splice(2)) instead of copying them.",
                TU_SLOT(all.io_uring.splice)},
-    config_key{"io_uring", "busy_poll", type::spin_time, between(1us, 1ms),
-               "How long a process that has nothing to do asks the kernel for more before it "
-               "sleeps: waking takes longer than that. `auto`: 50us, while what comes mostly comes "
-               "so soon and nobody else wants the core.",
-               TU_SLOT(all.io_uring.busy_poll)},
+    config_key{
+        "io_uring", "busy_poll", type::spin_time, between(1us, 1ms),
+        "How long a process that has nothing to do asks the kernel for more before it "
+        "sleeps: waking takes longer than that. `auto`: off with fewer than 4 cores, else 50us "
+        "while what comes mostly comes so soon and nobody else wants the core.",
+        TU_SLOT(all.io_uring.busy_poll)},
 
     config_key{"shutdown", "grace", type::time, between(0s, 24h),
                "After SIGTERM or SIGINT open connections have so long to end; a second signal ends "

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <sched.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -142,8 +144,18 @@ result<std::unique_ptr<backend>> open_ring(const io_uring_config& config) {
     return kernel;
 }
 
+// With fewer cores relay, agent and service on one host would spin on each other's.
+constexpr int cores_to_spin = 4;
+
+int usable_cores() {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    return sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+}
+
 busy_poll spinning_of(const io_uring_config& config) {
-    if (config.busy_poll == busy_poll_auto) return busy_poll::when_it_pays();
+    if (config.busy_poll == busy_poll_auto)
+        return usable_cores() < cores_to_spin ? busy_poll{} : busy_poll::when_it_pays();
     if (config.busy_poll == duration{0}) return {};
     return busy_poll::always(config.busy_poll);
 }
