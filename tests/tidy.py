@@ -21,13 +21,13 @@ TEXTS = {".cpp", ".hpp", ".py", ".md", ".build", ".txt", ".in", ""}
 
 
 class Tree:
-    """Texts by their path from the root, and what directories that makes."""
+    """Texts by their path from the root, other files' paths, and what directories that makes."""
 
-    def __init__(self, texts):
+    def __init__(self, texts, others=()):
         self.texts = texts
         self.stripped = {}
-        self.paths = set(texts)
-        for path in texts:
+        self.paths = {*texts, *others}
+        for path in tuple(self.paths):
             self.paths.update(str(parent) for parent in pathlib.PurePosixPath(path).parents)
 
     def files(self, *suffixes, under=("",)):
@@ -43,13 +43,17 @@ class Tree:
 
 
 def read_tree(root):
-    texts = {}
+    texts, others = {}, []
     skipped = SKIPPED | {path.parent.name for path in root.glob("*/meson-private")}
     for path in sorted(root.rglob("*")):
         place = path.relative_to(root)
-        if skipped.isdisjoint(place.parts) and path.is_file() and path.suffix in TEXTS:
+        if not skipped.isdisjoint(place.parts) or not path.is_file():
+            continue
+        if path.suffix in TEXTS:
             texts[place.as_posix()] = path.read_text(encoding="utf-8")
-    return Tree(texts)
+        else:
+            others.append(place.as_posix())
+    return Tree(texts, others)
 
 
 TOKEN = re.compile(
