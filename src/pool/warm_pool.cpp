@@ -23,7 +23,6 @@ constexpr duration infancy = 1s;
 // A new socket is watched for as long as its connect took, which is a way there and back, so that
 // an upstream that hangs up at once is seen; and for a moment where that is next to nothing.
 constexpr duration least_validation = 1ms;
-// Of the rates and quantiles of snapshot().
 
 bool connects_beforehand(const pool_config& limits, const pool_policy& policy) {
     if (policy.kind == pool_kind::off) return false;
